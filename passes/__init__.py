@@ -1,0 +1,43 @@
+"""The rule book: every pass and plan, one a file, in reading order, and the default pipelines.
+
+A pipeline's passes take from ``compile`` the options that they have fields for: ``unroll`` the number of steps,
+``lift`` whether there are lengths, ``choose`` the sizes.
+"""
+
+from rnnc.passes import (  # isort: skip - in the order in which to read them
+    fold as fold,
+    share as share,
+    algebra as algebra,
+    canonicalize as canonicalize,
+    share_delays as share_delays,
+    unpack_delays as unpack_delays,
+    retime as retime,
+    hoist as hoist,
+    fuse_gates as fuse_gates,
+    bind as bind,
+    lift as lift,
+    taps as taps,
+    step as step,
+    unroll as unroll,
+    recognize as recognize,
+    native_lstm as native_lstm,
+    native_gru as native_gru,
+    native_rnn as native_rnn,
+    scan as scan,
+    straight as straight,
+    choose as choose,
+    gemm as gemm,
+    lower_time as lower_time,
+    batch_first as batch_first,
+)
+
+#: On streams: equations in their plainest form, the fewest delays, as little as can be inside loops, and one
+#: product for all gates.
+STREAMS = "canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canonicalize"
+#: On functions: products with what is added to them, time as slices, and what is known computed.
+FUNCTIONS = "gemm,lower-time,fold{params=true},canonicalize"
+
+CHUNK = f"{STREAMS},lift,taps,canonicalize,recognize,choose,{FUNCTIONS}"
+SEQUENCE = f"bind,{CHUNK}"
+STEP = f"{STREAMS},step,canonicalize,{FUNCTIONS}"
+UNROLL = f"{STREAMS},unroll,{FUNCTIONS}"

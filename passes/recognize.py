@@ -1,0 +1,67 @@
+"""Recognition: finds the native ops that a region could be, and hangs them on it as alternatives.
+
+    r: (…) = region(p, Wyy, y.init) {steps = T, body = net loop…}
+    ⟶
+    %9: (…) = tuple(%7, %8)                     from an rnn of x
+    r: (…) = region(p, Wyy, y.init, %9) {steps = T, alternatives = ("rnn",), body = net loop…}
+
+The region keeps its equations; ``choose`` decides. A plan that refuses leaves a remark with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rnnc.pipeline import Pass
+from rnnc.remarks import Remark, remark
+
+from rnnc.ir import Graph
+from rnnc.passes.native_gru import NativeGRU
+from rnnc.passes.native_lstm import NativeLSTM
+from rnnc.passes.native_rnn import NativeRNN
+from rnnc.plan import Plan, Refusal
+
+NATIVE: tuple[Plan, ...] = (NativeLSTM(), NativeGRU(), NativeRNN())
+
+
+@dataclass(frozen=True)
+class Recognize(Pass):
+    """Attaches to every region the native ops that compute the same."""
+
+    name: ClassVar[str] = "recognize"
+
+    def apply(self, graph: Graph) -> None:
+        """Add each matching plan's result as an alternative of its region."""
+        for region in graph.find("region"):
+            attach(graph, region)
+
+
+def attach(graph: Graph, region: str) -> None:
+    """Ask every native plan about one region."""
+    node = graph[region]
+    known = tuple(node.attrs.get("alternatives", ()))
+    found: dict[str, str] = {}
+    for plan in NATIVE:
+        if plan.name in known:
+            continue
+        match = plan.match(graph, region)
+        where = node.locs[0] if node.locs else None
+        if isinstance(match, Refusal):
+            remark(
+                Remark(
+                    "missed",
+                    plan.name,
+                    f"not an ONNX {plan.name.upper()}: {match.reason}",
+                    match.loc or where,
+                )
+            )
+        else:
+            remark(Remark("passed", plan.name, f"can run as one ONNX {plan.name.upper()}", where))
+            found[plan.name] = plan.emit(graph, region, match)
+    if found:
+        attrs = {**node.attrs, "alternatives": (*known, *found)}
+        new = graph.add(
+            "region", *graph.operands(region), *found.values(), type=node.type, like=region, **attrs
+        )
+        graph.replace(region, new)

@@ -1,0 +1,29 @@
+"""Scan: the loop stays a loop, written as one ONNX Scan whose body is one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rnnc.ir import Graph
+from rnnc.plan import Plan, Sizes
+from rnnc.plan_costs import ITERATION, body_cost, steps
+
+
+@dataclass(frozen=True)
+class Scan(Plan):
+    """Any region runs as a Scan: the region node itself stands for it until ONNX is written."""
+
+    name: ClassVar[str] = "scan"
+
+    def match(self, graph: Graph, region: str) -> Any:
+        """Every region matches."""
+        return region
+
+    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
+        """Each step pays for a round of the loop and for every node of the body."""
+        return steps(graph, region, sizes) * (ITERATION + body_cost(graph[region].attrs["body"], sizes))
+
+    def emit(self, graph: Graph, region: str, match: Any) -> str:
+        """The region as it is."""
+        return region

@@ -1,0 +1,35 @@
+"""Straight-line: a loop of a known, small number of steps, written out step after step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rnnc.straightline import unroll_region
+
+from rnnc.ir import Graph
+from rnnc.plan import Plan, Refusal, Sizes
+from rnnc.plan_costs import body_cost, steps
+
+MOST_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Straight(Plan):
+    """The body's nodes, once for every step. No faster a step than a Scan, but without its round."""
+
+    name: ClassVar[str] = "straight"
+
+    def match(self, graph: Graph, region: str) -> Any:
+        """The number of steps, if it is known."""
+        n = graph[region].attrs["steps"]
+        return n if isinstance(n, int) else Refusal("the number of steps is not known")
+
+    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
+        """Every node of the body, every step; files of long loops would be too big."""
+        n = steps(graph, region, sizes)
+        return n * body_cost(graph[region].attrs["body"], sizes) if n <= MOST_STEPS else float("inf")
+
+    def emit(self, graph: Graph, region: str, match: Any) -> str:
+        """The region as straight code, its results as one tuple."""
+        return unroll_region(graph, region)

@@ -1,0 +1,44 @@
+"""The command line: ``rnnc compile``, ``show``, ``inspect``, ``run``, ``check``.
+
+Exit status 0 is success, 1 a clear error, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import click
+
+from rnnc.cli.check import check
+from rnnc.cli.compile import compile_
+from rnnc.cli.inspect import inspect
+from rnnc.cli.run import run
+from rnnc.cli.show import show
+from rnnc.cli.terminal import Commands
+
+__all__ = ["cli", "main"]
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="rnnc", message="rnnc %(version)s")
+def cli() -> None:
+    """Compile recurrent models, written as equations, to plain .onnx files.
+
+    SRC is a Python file or an importable module, with what to take from it after a colon: a name, or an
+    expression such as LSTM(30, 15). Without one it is the module's `model`. SRC is run to find it.
+
+    \b
+      rnnc compile models/seed.py:chain -o chain.onnx            a whole sequence a call
+      rnnc compile rnnc.cells:"LSTM(30, 15)" -o lstm.onnx --form step
+      rnnc show    models/seed.py:chain                          the graph as text
+      rnnc inspect lstm.onnx                                     loops, states, weights, cost
+      rnnc run     chain.onnx --input x.npy -o y.npy
+      rnnc check   lstm.onnx --against rnnc.cells:"LSTM(30, 15)"
+    """
+
+
+for command in (compile_, show, inspect, run, check):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    cli(prog_name="rnnc")

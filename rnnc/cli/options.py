@@ -1,0 +1,133 @@
+"""Options that several commands share: what to take from SRC, and how to compile it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from rnnc.cli.source import load, told
+from rnnc.cli.terminal import pairs
+from rnnc.frontend.layers import Unrolled
+from rnnc.ir import Graph
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMS = ("sequence", "chunk", "step", "unroll")
+
+_OPTIONS = (
+    click.option("--weights", metavar="FILE", help="Weights to load: .safetensors or .npz."),
+    click.option("--shape", "shapes", multiple=True, metavar="x=3,4",
+                 help="One step of an input whose shape SRC leaves open. Repeatable."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of random initial weights."),
+    click.option("--tap", multiple=True, metavar="NAME",
+                 help="A value to give as an output as well. Repeatable."),
+)  # fmt: skip
+
+_FORM_OPTIONS = (
+    click.option("--form", type=click.Choice(FORMS), default=None,
+                 help="What one call of the file takes: a whole sequence (the default), a chunk of one with "
+                      "its states, a single step with its states, or exactly --steps of them."),
+    click.option("--steps", type=int, metavar="N", help="Unroll by N steps; goes with --form unroll."),
+    click.option("--separate", is_flag=True, help="Unrolled steps have inputs and outputs of their own."),
+    click.option("--batch-first", is_flag=True, help="Streams are [B, T, …] rather than [T, B, …]."),
+    click.option("--lengths", is_flag=True, help="Take a length for each sequence of a padded batch."),
+    click.option("--size", "sizes", multiple=True, metavar="T=1000",
+                 help="A size to expect (T or B): a hint for speed, never a limit. Repeatable."),
+    click.option("--target", default="cpu", show_default=True, metavar="NAME",
+                 help="What the file is to run on."),
+    click.option("--opset", type=int, metavar="N",
+                 help="The opset to write; by default the oldest that will do."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the shared options chose."""
+
+    weights: str | None = None
+    shapes: tuple[str, ...] = ()
+    seed: int = 0
+    tap: tuple[str, ...] = ()
+    form: str | None = None
+    steps: int | None = None
+    separate: bool = False
+    batch_first: bool = False
+    lengths: bool = False
+    sizes: tuple[str, ...] = ()
+    target: str = "cpu"
+    opset: int | None = None
+
+    def model(self, src: str) -> Any:
+        """The model that SRC names, with the weights that were asked for."""
+        found = load(src)
+        if self.weights:
+            layer = found.model if isinstance(found, Unrolled) else found
+            layer.load(self.weights)
+        return found
+
+    def traced(self, src: str) -> Graph:
+        """The stream graph of the model that SRC names."""
+        from rnnc.frontend.assemble import trace
+
+        found = self.model(src)
+        model = found.model if isinstance(found, Unrolled) else found
+        with told(src):
+            return trace(model, self.shape_of_inputs() or None, self.tap, self.seed)
+
+    def shape_of_inputs(self) -> dict[str, tuple[int, ...]]:
+        """``--shape`` as shapes."""
+        found = pairs(self.shapes, "--shape", "x=3")
+        return {name: tuple(_number(n, "--shape") for n in text.split(",")) for name, text in found.items()}
+
+    def compiled(self, src: str, pipeline: str | None = None) -> Any:
+        """What compiling SRC gives."""
+        import rnnc
+
+        model = self.model(src)
+        if self.separate:
+            if self.steps is None:
+                raise click.UsageError("--separate goes with --steps N")
+            model = rnnc.unroll(model, self.steps, separate=True)
+        form = self.form or ("sequence" if self.steps is None else "unroll")
+        sizes = {name: _number(n, "--size") for name, n in pairs(self.sizes, "--size", "T=1000").items()}
+        with told(src):
+            return rnnc.compile(
+                model,
+                form,  # type: ignore[arg-type]
+                steps=None if self.separate else self.steps,
+                shapes=self.shape_of_inputs() or None,
+                sizes=sizes or None,
+                target=self.target,
+                seed=self.seed,
+                batch_first=self.batch_first,
+                lengths=self.lengths,
+                tap=self.tap,
+                opset=self.opset,
+                pipeline=pipeline,
+            )
+
+
+def _number(text: str, option: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise click.UsageError(f"{option}: {text.strip()!r} is not a whole number") from None
+
+
+def tracing(command: F) -> F:
+    """The options that decide the model: its weights, open shapes, seed and taps."""
+    return _with(command, _OPTIONS)
+
+
+def compiling(command: F) -> F:
+    """The options of ``tracing``, and those that decide the form."""
+    return _with(command, (*_OPTIONS, *_FORM_OPTIONS))
+
+
+def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,63 @@
+"""``rnnc show``: the graph as text, after any passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rnnc.cli.options import Choices, tracing
+from rnnc.cli.terminal import waiting
+from rnnc.errors import FileError
+from rnnc.ir import Graph
+
+
+@click.command("show")
+@click.argument("src", metavar="SRC[:NAME]")
+@click.option("-p", "--pipeline", default="", metavar="PASSES", help="Passes to run first.")
+@click.option("--each", is_flag=True, help="Show the graph after every pass that changes it.")
+@tracing
+def show(src: str, pipeline: str, each: bool, **options: Any) -> None:
+    """Show the graph of a model as text, after the passes of a pipeline.
+
+    \b
+      rnnc show models/seed.py:lstm
+      rnnc show models/seed.py:lstm -p canonicalize,lift,fuse-gates
+      rnnc show models/seed.py:lstm -p "canonicalize,unroll{steps=3}" --each
+
+    PASSES may also be sequence, chunk, step or unroll: the pipeline of that form. SRC may also be a file of
+    graph text, .rnnc.
+    """
+    from rnnc import passes
+    from rnnc.pipeline import Pass, Pipeline
+    from rnnc.text import show as text_of
+
+    def shown(p: Pass, before: Graph, after: Graph) -> None:
+        if each and after.edits:
+            heading = f"// after {p}, {len(after.edits)} edits"
+            click.echo(f"{click.style(heading, bold=True)}\n{text_of(after)}")
+
+    with waiting(f"tracing {src}"):
+        graph = _graph(src, Choices(**options))
+        found = Pipeline.parse(
+            getattr(passes, pipeline.upper(), pipeline) if pipeline.isalpha() else pipeline
+        )
+    if each:
+        click.echo(f"{click.style('// before', bold=True)}\n{text_of(graph)}")
+    after = found.run(graph, shown)
+    if not each:
+        click.echo(text_of(after))
+
+
+def _graph(src: str, choices: Choices) -> Graph:
+    if not src.endswith(".rnnc"):
+        return choices.traced(src)
+    from rnnc.text import parse
+
+    try:
+        return parse(Path(src).read_text(encoding="utf-8"))
+    except OSError as e:
+        raise FileError(f"{src} cannot be read: {e.strerror}") from None
+    except UnicodeDecodeError:
+        raise FileError(f"{src} is not graph text") from None

@@ -1,0 +1,199 @@
+"""Compiling: from a model to a file, by tracing, a pipeline of passes, and emission."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from rnnc.emit.form import FORMS, Form, FormName
+from rnnc.errors import FormError
+from rnnc.frontend.assemble import trace
+from rnnc.frontend.layers import Unrolled
+from rnnc.ir import Graph
+from rnnc.pipeline import Pass, Pipeline
+from rnnc.remarks import Remark, collecting
+
+if TYPE_CHECKING:
+    from rnnc.emit.model import Model
+
+#: What files may be made to run on.
+TARGETS = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A compiled model: ``proto`` is the file, ``source`` the graph traced, ``graph`` the passes' result."""
+
+    proto: Model = field(repr=False)
+    form: Form
+    pipeline: Pipeline
+    source: Graph = field(repr=False)
+    graph: Graph = field(repr=False)
+    remarks: Sequence[Remark] = field(default=(), repr=False)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What the file says about itself: its form, and how inputs, outputs and states are wired."""
+        from rnnc.emit.manifest import read
+
+        return read(self.proto)
+
+    def save(self, path: str | os.PathLike[str], external_threshold: int | None = None) -> None:
+        """Write the file, whole or not at all.
+
+        Weights of ``external_threshold`` bytes or more go to a data file next to it; by default only where
+        one file cannot hold them.
+        """
+        from rnnc.emit.save import save
+
+        save(self.proto, path, external_threshold)
+
+    def explain(self) -> str:
+        """Which passes and plans did what, which did not and why, in order."""
+        lines = [f"{self.source.name}: {self.form.name} form by {self.pipeline}"]
+        return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
+
+
+def compile(
+    model: Any,
+    form: FormName = "sequence",
+    *,
+    steps: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    target: str = "cpu",
+    seed: int = 0,
+    batch_first: bool = False,
+    lengths: bool = False,
+    tap: Iterable[str] = (),
+    opset: int | None = None,
+    pipeline: str | Pipeline | None = None,
+) -> Compiled:
+    """Compile a model, or a stream graph that was traced or parsed, to ONNX.
+
+    ``form`` is what one call of the file takes: a whole ``sequence`` from the initial states, a ``chunk`` of
+    one with its states, one ``step`` with its states, or exactly ``steps`` of them (``unroll``). ``shapes``
+    gives one step's shape, without the batch, of inputs that leave it open. ``sizes`` hints at ``T`` and
+    ``B``, and ``target`` at where the file runs: for speed, never a limit. ``lengths`` adds an input with the
+    length of each sequence of a padded batch. ``tap`` names values to give as outputs too. ``pipeline``
+    replaces the passes of the form.
+    """
+    separate = False
+    if isinstance(model, Unrolled):
+        if form not in ("sequence", "unroll") or steps not in (None, model.steps):
+            raise FormError(
+                f"the model is unrolled by {model.steps} steps already, so it has no other form",
+                hint="Compile the model itself, without unroll.",
+            )
+        form, steps, separate, model = "unroll", model.steps, model.separate, model.model
+    _check(form, steps, sizes, target, batch_first, lengths, separate)
+    traced = model if isinstance(model, Graph) else trace(model, shapes, tuple(tap), seed)
+    if form in ("step", "chunk"):
+        _refuse_lookahead(traced, form)
+    made = Form(form, steps, separate, batch_first, latency(traced))
+    options = {"steps": steps, "separate": separate, "lengths": lengths, "target": target, **(sizes or {})}
+    passes = _pipeline(pipeline, made, options)
+    with collecting() as remarks:
+        graph = passes.run(traced)
+    if graph.level != "function":
+        raise FormError(
+            f"the pipeline {passes} leaves a graph of streams", hint="It needs lift, step or unroll."
+        )
+    from rnnc.emit.model import write_model
+
+    return Compiled(write_model(graph, made, opset), made, passes, traced, graph, remarks)
+
+
+def _check(
+    form: str,
+    steps: int | None,
+    sizes: Mapping[str, int] | None,
+    target: str,
+    batch_first: bool,
+    lengths: bool,
+    separate: bool,
+) -> None:
+    """Refuse options that no model can have."""
+    if form not in FORMS:
+        raise FormError(f"there is no form {form!r}", hint=f"The forms are {', '.join(FORMS)}.")
+    if target not in TARGETS:
+        raise FormError(f"there is no target {target!r}", hint=f"The targets are {', '.join(TARGETS)}.")
+    if form == "unroll":
+        if steps is None:
+            raise FormError(
+                "unroll needs the number of steps", hint='Write compile(model, "unroll", steps=20).'
+            )
+        if not _positive(steps):
+            raise FormError(f"unroll by {steps!r}: there must be at least one step")
+    elif steps is not None:
+        raise FormError(
+            f"the {form} form runs as many steps as it is given", hint='steps goes with form="unroll".'
+        )
+    if batch_first and (form == "step" or separate):
+        raise FormError("batch_first is about the order of the axes B and T, and one step has no axis T")
+    if lengths and (form == "step" or separate):
+        raise FormError("lengths are of sequences, and one step has none")
+    for name, size in (sizes or {}).items():
+        if name not in ("T", "B") or not _positive(size):
+            raise FormError(
+                f"sizes cannot hint that {name} is {size!r}", hint='Write sizes={"T": 1000, "B": 1}.'
+            )
+
+
+def _positive(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
+
+
+def _pipeline(given: str | Pipeline | None, form: Form, options: Mapping[str, Any]) -> Pipeline:
+    """The passes asked for, or those of the form, which take the options that they have fields for."""
+    from rnnc import passes
+
+    if isinstance(given, Pipeline):
+        return given
+    if given is not None:
+        return Pipeline.parse(given)
+    text = getattr(passes, form.name.upper()) + (",batch-first" if form.batch_first else "")
+    return Pipeline(tuple(_configured(p, options) for p in Pipeline.parse(text).passes))
+
+
+def _configured(p: Pass, options: Mapping[str, Any]) -> Pass:
+    mine = {f.name: options[f.name] for f in fields(p) if f.name in options}
+    return replace(p, **mine) if mine else p
+
+
+def _ahead(graph: Graph) -> list[str]:
+    """The delays that look ahead."""
+    return [v for v in graph.find("delay") if graph[v].attrs["k"] < 0]
+
+
+def _refuse_lookahead(graph: Graph, form: str) -> None:
+    """A form that does not see the end of the sequence cannot look ahead."""
+    for value in _ahead(graph):
+        node = graph[value]
+        raise FormError(
+            f"the {form} form cannot look ahead, and this reads the value in {-node.attrs['k']} steps",
+            hint='Compile it with form="sequence".',
+            loc=next(iter(node.locs), None),
+        )
+
+
+def latency(graph: Graph) -> int | None:
+    """How many steps an output waits for: the most that a path looks ahead, ``None`` if to the end."""
+    ahead = {v: -graph[v].attrs["k"] for v in _ahead(graph)}
+    if not ahead:
+        return 0
+    condensed = nx.condensation(graph.nx)
+    waits: dict[int, int] = {}
+    for n in nx.topological_sort(condensed):
+        members = condensed.nodes[n]["members"]
+        loop = len(members) > 1 or any(v in graph.operands(v) for v in members)
+        if loop and not ahead.keys().isdisjoint(members):
+            return None
+        own = 0 if loop else ahead.get(min(members), 0)
+        waits[n] = own + max((waits[before] for before in condensed.predecessors(n)), default=0)
+    return max(waits.values())

@@ -1,0 +1,139 @@
+"""Models: a function graph as a whole ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, helper
+
+from rnnc.emit import manifest
+from rnnc.emit.form import Form
+from rnnc.emit.graph import Fixed, Writer, needed
+from rnnc.emit.names import Wiring, wire
+from rnnc.emit.places import parse_place
+from rnnc.emit.scan import loop_body
+from rnnc.emit.scope import Scope
+from rnnc.emit.shapes import Sizes
+from rnnc.ends import separate_ends
+from rnnc.errors import FormError, Loc
+from rnnc.ir import Graph
+from rnnc.ops.declare import OPS
+from rnnc.types import TensorType
+
+#: A file, as other parts of rnnc call it.
+Model = ModelProto
+
+#: The oldest opset that is written.
+OLDEST = 17
+PRODUCER = "rnnc"
+
+
+def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProto:
+    """The ONNX model of a function graph, in the oldest opset that has all it needs, or in ``opset``."""
+    if form.separate and form.steps:
+        graph = separate_ends(graph, form.steps)
+    loops = {v: loop_body(graph, v) for v in needed(graph, graph.roots()) if graph[v].op == "region"}
+    scope = Scope(choose_opset([graph, *loops.values()], opset))
+    wiring = wire(graph, scope.tensors)
+    sizes = Sizes(scope)
+    sources: dict[str, str | Fixed] = dict(wiring.inputs)
+    sources |= {graph.interface.state(p).source: before for p, (before, _) in wiring.states.items()}
+    inputs = {tensor: graph.type(value) for value, tensor in sources.items() if isinstance(tensor, str)}
+    for tensor, type in inputs.items():
+        sizes.sees(tensor, type)
+    sources |= {path: _weight(graph, path) for path in graph.find("param")}
+    outputs = {tensor: graph.outputs[name] for name, tensor in wiring.outputs.items()}
+    outputs |= {after: graph.finals[path] for path, (_, after) in wiring.states.items()}
+    Writer(graph, scope, sizes, sources, loops).write((value, tensor) for tensor, value in outputs.items())
+    types = {tensor: graph.type(value) for tensor, value in outputs.items()}
+    return _assemble(scope, graph, form, wiring, inputs, types)
+
+
+def choose_opset(graphs: Iterable[Graph], told: int | None) -> int:
+    """The oldest opset that has a form of every op, or ``told``; :class:`FormError` if it has not."""
+    newest = onnx.defs.onnx_opset_version()
+    if told is not None and not OLDEST <= told <= newest:
+        raise FormError(f"opset {told} is not one of those that are written, {OLDEST} to {newest}")
+    candidates = range(OLDEST, newest + 1) if told is None else [told]
+    found = candidates[0]
+    for graph in graphs:
+        for value in needed(graph, graph.roots()):
+            node = graph[value]
+            op = OPS[node.op]
+            if op.structural:
+                continue
+            place = next(iter(node.locs), None)
+            if not op.forms:
+                raise FormError(f"{op.name} has no form in ONNX: the pipeline must lower it", loc=place)
+            fits = next((o for o in candidates if o >= found and op.form(o)), None)
+            if fits is None:
+                raise FormError(
+                    f"opset {candidates[-1]} of ONNX has no {op.name}",
+                    hint=f"It came with opset {min(f.since for f in op.forms)}: give that, or none.",
+                    loc=place,
+                )
+            found = fits
+    return found
+
+
+def _weight(graph: Graph, path: str) -> Fixed:
+    array = graph.interface.params.get(path)
+    if array is None:
+        raise FormError(
+            f"the weight {path} has no value", hint="Load the model's weights before compiling it."
+        )
+    return Fixed(path, array)
+
+
+def _assemble(
+    scope: Scope,
+    graph: Graph,
+    form: Form,
+    wiring: Wiring,
+    inputs: Mapping[str, TensorType],
+    outputs: Mapping[str, TensorType],
+) -> ModelProto:
+    opsets = [helper.make_opsetid("", scope.opset)]
+    opsets += [helper.make_opsetid(domain, 1) for domain in sorted(scope.domains)]
+    model = ModelProto(
+        ir_version=helper.find_min_ir_version_for(opsets[:1]),
+        producer_name=PRODUCER,
+        doc_string=describe(form, wiring),
+    )
+    model.opset_import.extend(opsets)
+    model.graph.CopyFrom(scope.graph(graph.name, inputs, outputs))
+    entry = model.metadata_props.add()
+    entry.key, entry.value = manifest.KEY, manifest.dumps(manifest.manifest(graph, form, wiring))
+    return model
+
+
+def describe(form: Form, wiring: Wiring) -> str:
+    """How to call the file, for whoever opens it."""
+    first, last = list(wiring.inputs.values()), list(wiring.outputs.values())
+    time = {None: "", 0: " Time is the first axis.", 1: " Time is the second axis."}[form.time_axis]
+    text = f"{form.name.capitalize()} form: {', '.join(first)} in, {', '.join(last)} out.{time}"
+    if wiring.states:
+        pairs = ", ".join(f"{after} as {before}" for before, after in wiring.states.values())
+        text += f" On the next call give {pairs}. Initial states are in the metadata, '{manifest.KEY}'."
+    return text
+
+
+def find_place(source: str | bytes, node: str) -> Loc | None:
+    """The place in the source that a node of a file, or of its content, comes from."""
+    model = (
+        onnx.load_model_from_string(source)
+        if isinstance(source, bytes)
+        else onnx.load(source, load_external_data=False)
+    )
+    found = next((n.doc_string for n in nodes(model.graph) if n.name == node), "")
+    return parse_place(found)
+
+
+def nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """The nodes of a graph and of the graphs inside them."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from nodes(attribute.g)

@@ -1,0 +1,138 @@
+"""A scope: one ONNX graph while it is written, the model's own or one inside a node.
+
+Names are unique over all scopes of a model, since a graph inside a node sees the tensors around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from rnnc.dims import Poly
+from rnnc.emit.names import Names
+from rnnc.ir import Array
+from rnnc.types import TensorType
+
+#: ONNX's number of each element type.
+ONNX_DTYPE: Mapping[str, int] = {
+    "f16": TensorProto.FLOAT16,
+    "f32": TensorProto.FLOAT,
+    "f64": TensorProto.DOUBLE,
+    "i8": TensorProto.INT8,
+    "i16": TensorProto.INT16,
+    "i32": TensorProto.INT32,
+    "i64": TensorProto.INT64,
+    "u8": TensorProto.UINT8,
+    "u16": TensorProto.UINT16,
+    "u32": TensorProto.UINT32,
+    "u64": TensorProto.UINT64,
+    "bool": TensorProto.BOOL,
+}
+
+
+def value_info(name: str, type: TensorType) -> ValueInfoProto:
+    """The type of a tensor as ONNX writes it; a named dim is a parameter."""
+    info = ValueInfoProto(name=name)
+    tensor = info.type.tensor_type
+    tensor.elem_type = ONNX_DTYPE[type.dtype]
+    tensor.shape.SetInParent()
+    for d in type.shape:
+        axis = tensor.shape.dim.add()
+        if isinstance(d, Poly):
+            axis.dim_param = str(d)
+        else:
+            axis.dim_value = d
+    return info
+
+
+class Scope:
+    """The nodes, initializers and types of one ONNX graph being written."""
+
+    def __init__(self, opset: int, parent: Scope | None = None) -> None:
+        self.opset = opset
+        self.root: Scope = parent.root if parent else self
+        self.tensors: Names = parent.tensors if parent else Names()
+        self.node_names: Names = parent.node_names if parent else Names()
+        self.domains: set[str] = parent.domains if parent else set()
+        self.nodes: list[NodeProto] = []
+        self.initializers: dict[str, TensorProto] = {}
+        self.types: dict[str, TensorType] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[str],
+        outputs: Mapping[str, TensorType],
+        *,
+        name: str,
+        doc: str = "",
+        domain: str = "",
+        attrs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write a node whose outputs have those names and types; inputs left out at the end are dropped."""
+        node = NodeProto(op_type=op_type, name=self.node_names(name), doc_string=doc, domain=domain)
+        given = len(inputs)
+        while given and not inputs[given - 1]:
+            given -= 1
+        node.input.extend(inputs[:given])
+        node.output.extend(outputs)
+        node.attribute.extend(attribute(k, v) for k, v in sorted((attrs or {}).items()))
+        self.nodes.append(node)
+        if domain:
+            self.domains.add(domain)
+        self.types.update(outputs)
+
+    def derive(self, op_type: str, inputs: Sequence[str], type: TensorType, name: str, **attrs: Any) -> str:
+        """The one tensor that a node of our own making computes, called ``name`` if that is free."""
+        output = self.tensors(name)
+        self.node(op_type, inputs, {output: type}, name=output, attrs=attrs)
+        return output
+
+    def initializer(self, name: str, array: Array) -> str:
+        """A tensor with a fixed value, called ``name`` if that is free."""
+        tensor = self.tensors(name)
+        self.initializers[tensor] = numpy_helper.from_array(
+            np.ascontiguousarray(array).reshape(array.shape), tensor
+        )
+        return tensor
+
+    def constant(self, array: Array, name: str = "const") -> str:
+        """A tensor with a fixed value; one for all that are equal to the bit."""
+        key = str(array.dtype), array.shape, array.tobytes()
+        if key not in self._constants:
+            self._constants[key] = self.initializer(name, array)
+        return self._constants[key]
+
+    def graph(
+        self, name: str, inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType], doc: str = ""
+    ) -> GraphProto:
+        """The finished graph. What is neither an input nor an output has its type as ``value_info``."""
+        graph = GraphProto(name=name, doc_string=doc)
+        graph.node.extend(self.nodes)
+        graph.initializer.extend(self.initializers.values())
+        graph.input.extend(infos(inputs))
+        graph.output.extend(infos(outputs))
+        graph.value_info.extend(
+            infos({t: k for t, k in self.types.items() if t not in inputs and t not in outputs})
+        )
+        return graph
+
+
+def infos(types: Mapping[str, TensorType]) -> Iterable[ValueInfoProto]:
+    """The types of several tensors as ONNX writes them."""
+    return (value_info(name, type) for name, type in types.items())
+
+
+def attribute(name: str, value: Any) -> AttributeProto:
+    """An attribute as ONNX writes it; the sequence kinds, empty ones too, are told by their first element."""
+    if isinstance(value, bool | np.bool_):
+        value = int(value)
+    if isinstance(value, tuple | list):
+        value = [int(v) if isinstance(v, bool) else v for v in value]
+        if not value:
+            return helper.make_attribute(name, value, attr_type=AttributeProto.INTS)
+    return helper.make_attribute(name, value)

@@ -1,0 +1,36 @@
+"""Running a model on the reference machine: what its equations mean, in float64, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rnnc.errors import FormError
+from rnnc.frontend.assemble import trace
+from rnnc.frontend.layers import Unrolled, as_layer
+from rnnc.ir import Array
+from rnnc.reference import run
+
+
+def reference(
+    model: Any, *xs: Any, state: Mapping[str, Any] | None = None, lengths: Any = None, seed: int = 0
+) -> tuple[Any, dict[str, Array]]:
+    """What ``model`` gives for ``xs``, and the states after the run.
+
+    A stream is ``[T, B, …]``, what is given ``[B, …]``. The result is an array, or a tuple of them where the
+    model has several outputs. ``state`` maps paths to states before the run; others start as the model says.
+    ``lengths`` has each sequence's number of steps.
+    """
+    layer = as_layer(model.model if isinstance(model, Unrolled) else model)
+    specs = layer.inputs()
+    if len(xs) != len(specs):
+        names = ", ".join(s.name for s in specs)
+        raise FormError(f"{layer!r} takes {len(specs)} inputs ({names}), and {len(xs)} are given")
+    arrays = {s.name: np.asarray(x) for s, x in zip(specs, xs, strict=True)}
+    shapes = {s.name: arrays[s.name].shape[2:] for s in specs if not s.declared.declared}
+    graph = trace(layer, shapes=shapes, seed=seed)
+    result = run(graph, arrays, state, lengths=lengths)
+    outputs = tuple(result.outputs.values())
+    return outputs[0] if len(outputs) == 1 else outputs, result.finals

@@ -1,0 +1,63 @@
+"""Plans: the ways to run a region. One plan is one file in ``passes/``.
+
+A plan looks at a region of a function graph and says how it would run it, or refuses with a reason that
+becomes a remark. Recognition never destroys: what a plan emits is a value of the region's own tuple type that
+hangs on the region as one of its ``alternatives`` until ``choose`` picks one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rnnc.dims import Dim, names, substitute
+from rnnc.errors import Loc
+from rnnc.ir import Graph
+
+PLANS: dict[str, type[Plan]] = {}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a plan cannot run a region, and the place in the source that decides it."""
+
+    reason: str
+    loc: Loc | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the caller hints of sizes when running. Hints, never limits."""
+
+    T: int = 100
+    B: int = 1
+
+    def of(self, d: Dim) -> int:
+        """A dim as a number, its names replaced by the hints; names without one count as 1."""
+        found = substitute(d, {n: getattr(self, n, 1) for n in names(d)})
+        assert isinstance(found, int)
+        return found
+
+
+@dataclass(frozen=True)
+class Plan(ABC):
+    """One way to run a region. ``name`` is what ``choose{plan=…}`` and a region's alternatives call it."""
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        if "name" in cls.__dict__:
+            PLANS[cls.name] = cls
+
+    @abstractmethod
+    def match(self, graph: Graph, region: str) -> Any:
+        """What the plan needs to know of the region to run it, or a :class:`Refusal`."""
+
+    @abstractmethod
+    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
+        """Predicted time of the whole region, run this way, in µs on one CPU thread."""
+
+    @abstractmethod
+    def emit(self, graph: Graph, region: str, match: Any) -> str:
+        """Add a value of the region's type, computed this plan's way, and return it."""

@@ -1,0 +1,9 @@
+from rnnc import net, zeros
+
+
+@net
+def model(x, *, y=zeros(3)):
+    z = x + y[-1]  # error: y[-1] is read, but y is bound to nothing when the body returns
+    #       ^^^^^
+    del y
+    return z

@@ -1,0 +1,8 @@
+from rnnc import net
+
+
+@net
+def model(x):
+    a, b = x  # error: x has no items to iterate over while the net is traced
+    #^^^
+    return a + b

@@ -1,0 +1,10 @@
+from rnnc import glorot, net
+
+
+@net
+def model(x, *, W=glorot("in", "out")):
+    return x @ W
+
+
+model.params  # error: model does not know its dimension in
+#^^^^^^^^^^^

@@ -1,0 +1,10 @@
+from rnnc import glorot, net
+
+
+@net
+def Affine(x, *, W=glorot("in", "out")):
+    return x @ W
+
+
+model = Affine(4, 3, 2)  # error: Affine has 2 dimensions (in, out), and 3 sizes are given
+#       ^^^^^^^^^^^^^^^

@@ -1,0 +1,9 @@
+from rnnc import net
+
+
+@net
+def model(x):
+    if x > 0:  # error: the greater has no truth value while the net is traced
+    #  ^^^^^
+        return x
+    return -x
