@@ -1,7 +1,7 @@
 """The rule book: every pass and plan, one a file, in reading order, and the default pipelines.
 
-A pipeline's passes take from ``compile`` the options that they have fields for: ``unroll`` the number of steps,
-``lift`` whether there are lengths, ``choose`` the sizes.
+A pipeline's passes take from ``compile`` the options that they have fields for: ``unroll`` the number of
+steps, ``lift`` whether there are lengths, ``choose`` the sizes.
 """
 
 from rnnc.passes import (  # isort: skip - in the order in which to read them

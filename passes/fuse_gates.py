@@ -69,8 +69,8 @@ class Gate:
     """A sum of features, and what becomes of its terms.
 
     Its products with matrices are fused, those of its loop, ``inner``, and the ``outer`` ones; so are the
-    terms ``joined``, which depend on no other gate; the terms ``rest`` are added afterwards. ``activation`` is
-    the op that alone reads it.
+    terms ``joined``, which depend on no other gate; the terms ``rest`` are added afterwards. ``activation``
+    is the op that alone reads it.
     """
 
     root: str

@@ -35,7 +35,7 @@ from rnnc.dims import Dim, dim
 from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph, Output, State
 from rnnc.lifting import Operand, lift_op, over_time
-from rnnc.looping import Register, components, cut, registers, untie
+from rnnc.looping import Register, components, cut, is_loop, registers, untie
 from rnnc.ops import OPS
 from rnnc.pipeline import ACYCLIC, TYPED, Pass
 from rnnc.regions import over_time as sequence_of
@@ -104,7 +104,7 @@ class _Lifting:
             if source.kind == "stream" and source.name in graph:
                 graph.retype(source.name, sequence_of(source.type, self.steps))
         for members in components(graph):
-            if len(members) > 1 or members[0] in graph.operands(members[0]):
+            if is_loop(graph, members):
                 self._loop(members)
             elif graph[members[0]].op not in SOURCES:
                 self._straight(members[0])

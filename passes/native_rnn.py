@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rnnc.affine import Form, Source
-from rnnc.build import Builder
-from rnnc.gates import ACTIVATIONS, Gate, Loop, Packer, Refused, finish, initial
+from rnnc.gates import ACTIVATIONS, Gate, Loop, Refused
 from rnnc.ir import Graph
+from rnnc.mixtures import Factor
+from rnnc.packing import Packer, finish
 from rnnc.plan import Plan, Refusal, Sizes
 from rnnc.plan_costs import native_cost
 
@@ -37,12 +38,12 @@ class NativeRNN(Plan):
         """The gate of the loop's only state, if all it reads are streams and that state."""
         loop = Loop.of(graph, region)
         try:
-            hidden = next(iter(loop.body.finals), "")
-            loop.check_shape(1, hidden)
-            gate = loop.need_gate(loop.body.finals[hidden], "state")
-            loop.need_sources(gate.form, "state", Source("state", hidden))
-            if not Packer.of(Builder(graph), 0, [gate.form]).streams:
-                raise Refused("the loop reads no stream", loop.loc())
+            loop.need_states(1)
+            ((hidden, h),) = loop.body.finals.items()
+            loop.need_output(hidden)
+            gate = loop.need_gate(Factor(h), "state")
+            loop.need_sources(gate.form, "state", h, Source("state", hidden))
+            loop.need_streams([gate.form])
         except Refused as miss:
             return miss.refusal
         return Match(loop, hidden, gate)
@@ -54,20 +55,17 @@ class NativeRNN(Plan):
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         """Add the RNN and take its result apart."""
         loop, form = match.loop, match.gate.form
-        b = Builder(graph, like=region)
-        n = form.cols
-        packer = Packer.of(b, n, [form])
-        x = packer.x()
-        h0 = initial(b, loop.roles.inits[0], graph.type(x).shape[1], n)
-        result = b(
+        packer = Packer.of(loop, [form])
+        x, starts = packer.x(), packer.starts()
+        result = packer.b(
             "rnn",
             x,
             packer.w([form]),
             packer.r([form.terms.get(Source("state", match.hidden))]),
-            packer.biases([form], [Form(n)]),
-            h0,
+            packer.biases([form], [Form(form.cols)]),
+            *starts.values(),
             *([loop.roles.lengths] if loop.roles.lengths else []),
             direction="reverse" if graph[region].attrs.get("reverse") else "forward",
             activations=(ACTIVATIONS[match.gate.act],),
         )
-        return finish(b, loop, packer, result, {match.hidden: h0})
+        return finish(packer, x, result, starts)

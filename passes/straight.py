@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rnnc.straightline import unroll_region
-
 from rnnc.ir import Graph
 from rnnc.plan import Plan, Refusal, Sizes
 from rnnc.plan_costs import body_cost, steps
+from rnnc.straightline import unroll_region
 
 MOST_STEPS = 8
 

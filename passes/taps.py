@@ -30,7 +30,7 @@ import numpy as np
 from rnnc import slots
 from rnnc.build import Builder
 from rnnc.dims import Poly, product
-from rnnc.ir import Attr, Graph
+from rnnc.ir import Attr, Graph, state_type
 from rnnc.passes._registers import number, slot_keys
 from rnnc.passes._sums import SIGNS, Term, by_feature, chain, plain, top, total, tree
 from rnnc.pipeline import ACYCLIC, Pass
@@ -172,22 +172,33 @@ def _convolution(b: Builder, value: str, taps: list[Tap]) -> str:
 
 def _extended(b: Builder, value: str, taps: list[Tap], window: range) -> str:
     """The stream from the first step that the first window sees to the last that the last one sees."""
-    slot = step_type(b.graph, value)
-    parts = [value]
-    for side in (1, -1):
-        deepest = max((t.past for t in taps), key=lambda p: p.offset * side)
-        for init, k in deepest.inits if deepest.offset * side > 0 else ():
-            block = slots.whole(b, init, slot, k)
-            if k == 1:
-                block = b("unsqueeze", block, axes=(0,))
-            elif side > 0:
-                block = b("gather", block, b.const(np.arange(k)[::-1].astype(np.int64)), axis=0)
-            parts = [block, *parts] if side > 0 else [*parts, block]
+    before, after = (max((t.past for t in taps), key=lambda p: p.offset * side) for side in (1, -1))
+    parts = [
+        *(_reversed(b, init, k) for init, k in reversed(_outside(b, before) if before.offset > 0 else [])),
+        value,
+        *(init for init, _ in (_outside(b, after) if after.offset < 0 else [])),
+    ]
     extended = b("concat", *parts, axis=0) if len(parts) > 1 else value
     start, stop = max(0, -window[0]), min(0, -window[-1])
     if start or stop:
         extended = b("slice", extended, axis=0, start=start, stop=stop or None)
     return extended
+
+
+def _outside(b: Builder, past: Past) -> list[tuple[str, int]]:
+    """Stacks of steps outside the stream, and how many each holds: the whole state where it is all there."""
+    slot, keys = step_type(b.graph, past.value), past.keys(b.graph)
+    match keys[0]:
+        case (str(state), 0) if b.graph.type(state) == state_type(slot, len(keys)) and len(keys) > 1:
+            if keys == [(state, i) for i in range(len(keys))]:
+                return [(state, len(keys))]
+    stacks = [(slots.whole(b, init, slot, k), k) for init, k in past.inits]
+    return [(b("unsqueeze", v, axes=(0,)) if k == 1 else v, k) for v, k in stacks]
+
+
+def _reversed(b: Builder, stack: str, k: int) -> str:
+    """Steps in the opposite order."""
+    return b("slice", stack, axis=0, start=k - 1, stop=None, step=-1) if k > 1 else stack
 
 
 def _kernel(b: Builder, value: str, taps: list[Tap], window: range) -> str:

@@ -31,7 +31,7 @@ from typing import ClassVar
 from rnnc.build import Builder
 from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph
-from rnnc.looping import components, untie
+from rnnc.looping import components, is_loop, untie
 from rnnc.passes.lift import lengths_of, lift
 from rnnc.pipeline import ACYCLIC, TYPED, Pass
 from rnnc.regions import over_time
@@ -60,7 +60,7 @@ class Unroll(Pass):
         if self.separate:
             _separate(graph, self.steps)
         else:
-            looped = sum(len(c) for c in components(graph) if len(c) > 1)
+            looped = sum(len(c) for c in components(graph) if is_loop(graph, c))
             refuse_too_many(graph, looped, self.steps)
             lift(graph, self.steps, lengths_of(graph) if self.lengths else None)
             for region in graph.find("region"):

@@ -92,7 +92,7 @@ from rnnc.frontend.language import (
 )
 from rnnc.frontend.layers import Chain, Layer, flip, unroll
 from rnnc.frontend.nets import net
-from rnnc.model_reference import reference
+from rnnc.frontend.running import reference
 
 if TYPE_CHECKING:
     from rnnc import cells

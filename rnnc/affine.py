@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from rnnc.ir import Graph
-from rnnc.matrix import Bias, Full, Make, Matrix, Pick, Placed
+from rnnc.matrix import Bias, Full, Make, Matrix, Pick, Placed, spread
 from rnnc.regions import operands
 from rnnc.types import TensorType
 
@@ -50,6 +50,10 @@ class Form:
         """Every feature times the matching element of ``by``."""
         terms = {s: m.scaled(by) for s, m in self.terms.items()}
         return Form(self.cols, terms, self.bias.times(by, self.cols))
+
+    def wide(self, cols: int) -> Form:
+        """A single feature repeated ``cols`` times; a form of so many as it is."""
+        return self if self.cols == cols else self.times(spread(cols))
 
     def negated(self) -> Form:
         """The form of the opposite."""
@@ -88,6 +92,8 @@ class Forms:
             if self.body.operands(d) == (value, f"{path}.init") and self.body[d].attrs["k"] == 1
         }
         self._forms: dict[str, Form] = {}
+        self._outer: dict[str, Form] = {}
+        self._known: dict[str, bool] = {}
 
     def of(self, v: str) -> Form:
         """The form of a body value; of its last axis, all others being batch."""
@@ -105,35 +111,46 @@ class Forms:
             return self.opaque(v)
         if v in self.registers:
             return itself(Source("state", self.registers[v]), node.tensor)
-        if node.op == "input" and self.kinds[v] == "stream":
+        if node.op == "input":
             return self.of_stream(self.outer[v])
-        make = self._invariant(v)
-        if make is not None:
-            return vector(node.tensor, make) or self.opaque(v)
+        if node.op == "const":
+            return vector(node.tensor, self._made_from(v)) or self.opaque(v)
         return _through(self.body, v, self.of, self._weight) or self.opaque(v)
 
-    def _invariant(self, v: str) -> Make | None:
-        """How to build a body value in the outer graph, if it is a constant or an invariant operand."""
-        node = self.body[v]
-        if node.op == "const":
-            return lambda b: b.const(node.attrs["value"])
-        if node.op == "input" and self.kinds[v] == "given":
-            outer = self.outer[v]
-            return lambda b: outer
-        return None
-
     def _weight(self, w: str) -> Matrix | None:
-        make = self._invariant(w)
-        return matrix(self.body[w].tensor, make) if make else None
+        node = self.body[w]
+        if node.op == "input" and self.kinds[w] == "given":
+            return self._outer_weight(self.outer[w])
+        return matrix(node.tensor, self._made_from(w)) if node.op == "const" else None
+
+    def _made_from(self, const: str) -> Make:
+        """How to have a constant of the body in the outer graph."""
+        value = self.body[const].attrs["value"]
+        return lambda b: b.const(value)
 
     # -- outside of the region ------------------------------------------------------------------------------
     def of_stream(self, v: str) -> Form:
         """The form of a value of the outer graph, through sums and slices down to one product."""
-        if invariant(self.graph, v):
+        if v not in self._outer:
+            self._outer[v] = self._compute_outer(v)
+        return self._outer[v]
+
+    def _compute_outer(self, v: str) -> Form:
+        if self.invariant(v):
             found = vector(self.graph.type(v), lambda b: v)
             if found:
                 return found
         return _through(self.graph, v, self.of_stream, self._outer_weight, self._placed) or self._source(v)
+
+    def invariant(self, v: str) -> bool:
+        """Whether a value of the outer graph is computed from weights and constants alone."""
+        if v not in self._known:
+            node, operands = self.graph[v], self.graph.operands(v)
+            free = node.op in ("param", "const") or (
+                bool(operands) and node.op != "region" and isinstance(node.type, TensorType)
+            )
+            self._known[v] = free and all(map(self.invariant, operands))
+        return self._known[v]
 
     def _placed(self, x: str) -> Form:
         """The factor of an outer product: parts side by side, themselves not looked into."""
@@ -146,17 +163,7 @@ class Forms:
         return itself(Source("stream", v), self.graph.type(v))
 
     def _outer_weight(self, w: str) -> Matrix | None:
-        return matrix(self.graph.type(w), lambda b: w) if invariant(self.graph, w) else None
-
-
-def invariant(graph: Graph, v: str) -> bool:
-    """Whether a value of a function graph is computed from weights and constants alone."""
-    node = graph[v]
-    if node.op in ("param", "const"):
-        return True
-    if node.op in ("input", "init", "region", "arange") or not isinstance(node.type, TensorType):
-        return False
-    return all(invariant(graph, o) for o in graph.operands(v))
+        return matrix(self.graph.type(w), lambda b: w) if self.invariant(w) else None
 
 
 def _through(
@@ -194,6 +201,9 @@ def _through(
             sizes, k = graph[args[0]].attrs["sizes"], node.attrs["k"]
             start = sum(sizes[:k])
             return of(graph.operands(args[0])[0]).columns(start, start + sizes[k])
+        case "expand":
+            same = of(args[0])
+            return None if same.terms else Form(_width(node.tensor), {}, same.bias.wide(_width(node.tensor)))
         case "concat" if node.attrs["axis"] == last:
             return side_by_side([of(a) for a in args])
     return None

@@ -152,17 +152,25 @@ class File:
 
 
 def check(path: str | Path, against: Any = None, seed: int = 0) -> list[Finding]:
-    """Every check of the file at ``path``; ``against`` is another file's path, or a model, or its graph."""
+    """Every check of the file at ``path``; ``against`` is another file's path, or a model, or its graph.
+
+    A file is not run if it is not sound, or not what its manifest says.
+    """
     file = File(path)
-    findings = [_sound(path), _manifest(file), _pieces(file, seed), _evaluator(file, seed)]
+    findings: list[Finding] = []
+    for one in (_sound, _manifest):
+        findings.append(one(file))
+        if findings[-1].verdict == "failed":
+            return findings
+    findings += [_pieces(file, seed), _evaluator(file, seed)]
     if against is not None:
         findings.append(_against(file, against, seed))
     return findings
 
 
-def _sound(path: str | Path) -> Finding:
+def _sound(file: File) -> Finding:
     try:
-        onnx.checker.check_model(str(path), full_check=True)
+        onnx.checker.check_model(file.path, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
         return Finding("sound", "failed", _first_line(e))
     return Finding("sound", "ok", "onnx.checker accepts it")
@@ -220,7 +228,7 @@ def _shown(dtype: str, shape: Any) -> str:
 def _pieces(file: File, seed: int) -> Finding:
     if file.form != "chunk":
         why = "keeps no states" if file.form == "sequence" else "takes pieces of one length only"
-        return Finding("pieces", "skipped", f"a {file.form} file {why}")
+        return Finding("pieces", "skipped", f"the {file.form} form {why}")
     rng = np.random.default_rng(seed)
     inner = sorted(rng.integers(0, STEPS + 1, 4).tolist())
     cuts = [0, *inner, inner[1], STEPS]  # one piece is empty

@@ -70,7 +70,7 @@ def compile(
     seed: int = 0,
     batch_first: bool = False,
     lengths: bool = False,
-    tap: Iterable[str] = (),
+    tap: str | Iterable[str] = (),
     opset: int | None = None,
     pipeline: str | Pipeline | None = None,
 ) -> Compiled:
@@ -92,7 +92,11 @@ def compile(
             )
         form, steps, separate, model = "unroll", model.steps, model.separate, model.model
     _check(form, steps, sizes, target, batch_first, lengths, separate)
-    traced = model if isinstance(model, Graph) else trace(model, shapes, tuple(tap), seed)
+    traced = (
+        model
+        if isinstance(model, Graph)
+        else trace(model, shapes, (tap,) if isinstance(tap, str) else tuple(tap), seed)
+    )
     if form in ("step", "chunk"):
         _refuse_lookahead(traced, form)
     made = Form(form, steps, separate, batch_first, latency(traced))
@@ -100,10 +104,7 @@ def compile(
     passes = _pipeline(pipeline, made, options)
     with collecting() as remarks:
         graph = passes.run(traced)
-    if graph.level != "function":
-        raise FormError(
-            f"the pipeline {passes} leaves a graph of streams", hint="It needs lift, step or unroll."
-        )
+    _check_result(graph, made, passes)
     from rnnc.emit.model import write_model
 
     return Compiled(write_model(graph, made, opset), made, passes, traced, graph, remarks)
@@ -164,6 +165,26 @@ def _pipeline(given: str | Pipeline | None, form: Form, options: Mapping[str, An
 def _configured(p: Pass, options: Mapping[str, Any]) -> Pass:
     mine = {f.name: options[f.name] for f in fields(p) if f.name in options}
     return replace(p, **mine) if mine else p
+
+
+def _check_result(graph: Graph, form: Form, passes: Pipeline) -> None:
+    """A pipeline that was asked for must end in the form that was asked for."""
+    if graph.level != "function":
+        raise FormError(
+            f"the pipeline {passes} leaves a graph of streams", hint="It needs lift, step or unroll."
+        )
+    streams = [i for i in graph.interface.inputs if i.kind == "stream" and i.name in graph]
+    over_time = any(graph.type(i.name).rank > i.type.rank for i in streams)
+    if bool(graph.finals) == (form.name == "sequence") and graph.interface.states:
+        raise FormError(
+            f"the pipeline {passes} does not make the {form.name} form of the states",
+            hint='It needs bind if the form is "sequence", and only then.',
+        )
+    if over_time == (form.name == "step") and streams:
+        raise FormError(
+            f"the pipeline {passes} does not make the {form.name} form of the inputs",
+            hint='It needs step if the form is "step", and lift or unroll if it is another.',
+        )
 
 
 def _ahead(graph: Graph) -> list[str]:

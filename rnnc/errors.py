@@ -1,15 +1,15 @@
 """What rnnc says to its user when something is wrong.
 
-    RnncError                 everything rnnc raises on purpose
-    ├── SourceError           a fault in a model's source: it has a place, shown with a caret
-    │   ├── LanguageError     the body of a net does what the language does not allow
-    │   ├── TypeMismatch      types or dims clash
-    │   └── CycleError        a cycle without a delay, or with delays of both signs
-    ├── TextError             graph text or a pipeline that does not parse
-    ├── FileError             a model, weights or array file that cannot be read or written
-    ├── FormError             a form, plan or option that the model cannot have
-    ├── VerifyError           a graph that breaks the rules of graphs: a fault of a pass
-    └── MissingExtra          a library that is an optional extra is not installed
+RnncError                 everything rnnc raises on purpose
+├── SourceError           a fault in a model's source: it has a place, shown with a caret
+│   ├── LanguageError     the body of a net does what the language does not allow
+│   ├── TypeMismatch      types or dims clash
+│   └── CycleError        a cycle without a delay, or with delays of both signs
+├── TextError             graph text or a pipeline that does not parse
+├── FileError             a model, weights or array file that cannot be read or written
+├── FormError             a form, plan or option that the model cannot have
+├── VerifyError           a graph that breaks the rules of graphs: a fault of a pass
+└── MissingExtra          a library that is an optional extra is not installed
 """
 
 from __future__ import annotations

@@ -1,18 +1,16 @@
-"""Gates: an activation of an affine form, however the source wrote it; and packing gates for native ops."""
+"""Gates: an activation of an affine form, however the source wrote it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import cast
 
 from rnnc.affine import Form, Forms, Source
-from rnnc.build import Builder
 from rnnc.dims import Dim
 from rnnc.errors import Loc
 from rnnc.ir import Graph
-from rnnc.matrix import Diagonal, Matrix, zeros
+from rnnc.mixtures import Factor, number
 from rnnc.plan import Refusal
 from rnnc.regions import Operands, operands
 
@@ -41,15 +39,19 @@ class Gate:
     act: str
     form: Form
 
+    def opposite(self) -> Gate | None:
+        """``1 - gate``, which only the logistic function has as a gate: ``1 - σ(a) = σ(-a)``."""
+        return Gate("sigmoid", self.form.negated()) if self.act == "sigmoid" else None
+
 
 def _gate(graph: Graph, value: str, of: Callable[[str], Form]) -> Gate | None:
     """A value as a gate, the forms of the graph's values being ``of``."""
     node, args = graph[value], graph.operands(value)
     if node.op in ACTIVATIONS:
         return Gate(node.op, of(args[0]))
-    if node.op == "sub" and _is_number(graph, args[0], 1):
+    if node.op == "sub" and number(graph, args[0]) == 1:
         inner = _gate(graph, args[1], of)
-        return Gate("sigmoid", inner.form.negated()) if inner and inner.act == "sigmoid" else None
+        return inner.opposite() if inner else None
     if node.op == "slice" and node.attrs["axis"] == node.tensor.rank - 1 and node.attrs.get("step", 1) == 1:
         whole = _gate(graph, args[0], of)
         if whole:
@@ -62,11 +64,6 @@ def _gate(graph: Graph, value: str, of: Callable[[str], Form]) -> Gate | None:
             sizes, k = split.attrs["sizes"], node.attrs["k"]
             return Gate(whole.act, whole.form.columns(sum(sizes[:k]), sum(sizes[: k + 1])))
     return None
-
-
-def _is_number(graph: Graph, value: str, number: float) -> bool:
-    node = graph[value]
-    return node.op == "const" and bool(np.all(node.attrs["value"] == number))
 
 
 @dataclass(frozen=True)
@@ -88,6 +85,21 @@ class Loop:
         """The region's body."""
         return self.forms.body
 
+    @property
+    def steps(self) -> Dim:
+        """How many steps the region runs."""
+        return cast("Dim", self.graph[self.region].attrs["steps"])
+
+    @property
+    def batch(self) -> Dim:
+        """How many sequences."""
+        return self.body.interface.states[0].type.shape[0]
+
+    @property
+    def hidden(self) -> int:
+        """How many features the states have."""
+        return int(str(self.body.interface.states[0].type.shape[-1]))
+
     def loc(self, value: str = "") -> Loc | None:
         """The first source location of a body value, or of the region."""
         locs = self.body[value].locs if value else self.graph[self.region].locs
@@ -97,141 +109,70 @@ class Loop:
         """The path of the state whose previous value a body value is, or ``None``."""
         return self.forms.registers.get(value)
 
-    def is_number(self, value: str, number: float) -> bool:
-        """Whether a body value is a constant, all of whose elements are ``number``."""
-        return _is_number(self.body, value, number)
-
     def gate(self, value: str) -> Gate | None:
         """A body value as a gate: through split and slice of a fused one, and ``1 - σ(a) = σ(-a)``.
 
         A gate that depends on no state is computed outside of the loop, and looked for there.
         """
-        if self.forms.kinds.get(value) == "stream":
+        if value in self.forms.outer:
             return _gate(self.graph, self.forms.outer[value], self.forms.of_stream)
         return _gate(self.body, value, self.forms.of)
 
-    def need_gate(self, value: str, what: str, act: str = "") -> Gate:
-        """The gate that ``value`` must be, activated by ``act`` if given; else :class:`Refused`."""
-        found = self.gate(value)
-        if found is None or (act and found.act != act):
-            wanted = f"{act} of" if act else "an activation of"
-            raise Refused(f"the {what} is not {wanted} an affine form of inputs and states", self.loc(value))
-        return found
+    def need_gate(self, factor: Factor, what: str) -> Gate:
+        """The gate that a factor must be, as wide as the state; else :class:`Refused`."""
+        found = self.gate(factor.value)
+        if found and factor.opposite:
+            found = found.opposite()
+        if found is None:
+            reason = f"the {what} is not an activation of an affine form of inputs and states"
+            raise Refused(reason, self.loc(factor.value))
+        return Gate(found.act, found.form.wide(self.hidden))
 
-    def need_sources(self, form: Form, what: str, *allowed: Source) -> None:
-        """Refuse a form that reads anything but streams of vectors and ``allowed``."""
+    def need_sources(self, form: Form, what: str, value: str, *allowed: Source) -> None:
+        """Refuse the form of ``value`` if it reads anything but streams of vectors and ``allowed``."""
         for source in form.terms:
-            if source in allowed or (source.kind == "stream" and self.graph.type(source.name).rank == 3):
+            if source in allowed or (source.kind == "stream" and self.feeds(source.name)):
                 continue
-            if source.kind == "state":
-                raise Refused(f"the {what} reads state {source.name}", self.loc())
-            loc = self.loc(source.name) if source.kind == "value" else None
-            raise Refused(f"the {what} is not affine in {source.name}", loc)
+            where = source.name if source.kind == "value" else value
+            raise Refused(f"the {what} reads {_said(source)}", self.loc(where))
 
-    def check_shape(self, states: int, hidden: str) -> None:
-        """Refuse what no native op does: other outputs, depths, dtypes or ranks."""
-        body = self.body
-        found = body.interface.states
-        if len(found) != states:
-            raise Refused(f"the loop has {len(found)} states, not {states}", self.loc())
+    def need_streams(self, forms: Iterable[Form]) -> None:
+        """Refuse gates that read no stream at all: a native op must have an input."""
+        if not any(source.kind == "stream" for form in forms for source in form.terms):
+            raise Refused("the loop reads no stream", self.loc())
+
+    def feeds(self, value: str) -> bool:
+        """Whether a value outside is, or broadcasts to, one vector for each step and sequence."""
+        *leading, features = self.graph.type(value).shape
+        over = (self.steps, self.batch)[-len(leading) :] if leading else ()
+        return (
+            isinstance(features, int)
+            and len(leading) <= 2
+            and all(d in (1, whole) for d, whole in zip(leading, over, strict=True))
+        )
+
+    def need_states(self, count: int) -> None:
+        """Refuse states that no native op has: in number, depth, or type."""
+        found = self.body.interface.states
+        if len(found) != count:
+            raise Refused(f"the loop has {len(found)} states, not {count}", self.loc())
         for s in found:
             if s.depth != 1:
                 raise Refused(f"state {s.path} is read {s.depth} steps back", s.loc)
-            if s.type.rank != 2 or s.type.dtype != "f32":
+            if s.type.rank != 2 or s.type.dtype != "f32" or not isinstance(s.type.shape[1], int):
                 raise Refused(f"state {s.path} is {s.type}, not a float32 vector per sequence", s.loc)
-        for name, value in body.outputs.items():
-            if value != body.finals[hidden]:
+            if s.type != found[0].type:
+                raise Refused(f"state {s.path} is {s.type}, and {found[0].path} is {found[0].type}", s.loc)
+
+    def need_output(self, hidden: str) -> None:
+        """Refuse other outputs than the values of the state ``hidden``."""
+        for name, value in self.body.outputs.items():
+            if value != self.body.finals[hidden]:
                 raise Refused(f"{name} is needed outside of the loop", self.loc(value))
 
 
-@dataclass(frozen=True)
-class Packer:
-    """Puts gates into ONNX's layout: weights ``[1, gates·H, n]``, biases ``[1, gates·H]``."""
-
-    b: Builder
-    hidden: int
-    streams: tuple[str, ...]
-
-    @classmethod
-    def of(cls, b: Builder, hidden: int, forms: Iterable[Form]) -> Packer:
-        """A packer for the streams that the forms read, in order of first appearance."""
-        names = [s.name for f in forms for s in f.terms if s.kind == "stream"]
-        return cls(b, hidden, tuple(dict.fromkeys(names)))
-
-    def x(self) -> str:
-        """All streams side by side."""
-        return self.streams[0] if len(self.streams) == 1 else self.b("concat", *self.streams, axis=2)
-
-    def w(self, forms: Iterable[Form]) -> str:
-        """The weights of the inputs, gate under gate."""
-        return self._stack([self._input(f) for f in forms])
-
-    def r(self, matrices: Iterable[Matrix | None]) -> str:
-        """The weights of the state, gate under gate; ``None`` for zeros."""
-        return self._stack([(m or zeros(self.hidden, self.hidden)).build(self.b) for m in matrices])
-
-    def bias(self, forms: Iterable[Form]) -> str:
-        """The biases end to end, ``[1, gates·H]``; see :meth:`biases` for both halves."""
-        parts = [f.bias.wide(self.hidden).build(self.b) for f in forms]
-        return self.b("unsqueeze", self.b("concat", *parts, axis=0), axes=(0,))
-
-    def biases(self, inputs: list[Form], states: list[Form]) -> str:
-        """Biases of the inputs, then of the states."""
-        return self.b("concat", self.bias(inputs), self.bias(states), axis=1)
-
-    def diagonals(self, factors: Iterable[Matrix | None]) -> str:
-        """Peepholes end to end, ``[1, n·H]``."""
-        parts = []
-        for m in factors:
-            zero = np.zeros(self.hidden, np.float32)
-            parts.append(m.factors.build(self.b) if isinstance(m, Diagonal) else self.b.const(zero))
-        return self.b("unsqueeze", self.b("concat", *parts, axis=0), axes=(0,))
-
-    def _input(self, form: Form) -> str:
-        graph, rows = self.b.graph, []
-        for name in self.streams:
-            n = int(str(graph.type(name).shape[-1]))
-            m = form.terms.get(Source("stream", name)) or zeros(n, self.hidden)
-            rows.append(m.build(self.b))
-        return rows[0] if len(rows) == 1 else self.b("concat", *rows, axis=0)
-
-    def _stack(self, blocks: list[str]) -> str:
-        wide = blocks[0] if len(blocks) == 1 else self.b("concat", *blocks, axis=1)
-        return self.b("unsqueeze", self.b("transpose", wide, perm=(1, 0)), axes=(0,))
-
-
-def initial(b: Builder, value: str, batch: Dim, hidden: int) -> str:
-    """A state's initial value as a native op wants it: ``[1, B, H]``."""
-    if b.graph.type(value).shape == (batch, hidden):
-        return b("unsqueeze", value, axes=(0,))
-    return b("expand", value, shape=(1, batch, hidden))
-
-
-def finish(b: Builder, loop: Loop, packer: Packer, result: str, finals: Mapping[str, str]) -> str:
-    """The tuple that stands for the region, from a native op's ``result``.
-
-    ``finals`` maps each state's path to its initial value as the op got it; the op's items are the output
-    and then the final states in that order. onnxruntime returns zeros as final state of a sequence of no
-    steps, so there the initial one is taken.
-    """
-    y, *ends = b.items(result)
-    graph, body, steps = loop.graph, loop.body, loop.graph[loop.region].attrs["steps"]
-    if graph.type(y).shape[0] != steps:  # the op got one step more
-        y = b("slice", y, axis=0, start=0, stop=-1)
-    over_time = b("squeeze", y, axes=(1,))
-    last: dict[str, str] = {}
-    for (path, start), end in zip(finals.items(), ends, strict=True):
-        if loop.roles.lengths:
-            empty = b("unsqueeze", b("equal", loop.roles.lengths, 0), axes=(1,))
-            end = b("where", empty, start, end)
-        elif not isinstance(steps, int):
-            end = b("where", b("equal", b("size", packer.x(), axis=0), 0), start, end)
-        last[path] = b("squeeze", end, axes=(0,))
-    outputs = [over_time] * len(body.interface.outputs)
-    return graph.add(
-        "tuple",
-        *outputs,
-        *(last[s.path] for s in body.interface.states),
-        type=graph[loop.region].type,
-        like=loop.region,
-    )
+def _said(source: Source) -> str:
+    """A source as refusals call it."""
+    if source.kind == "state":
+        return f"the state {source.name}"
+    return "what the loop computes otherwise" if source.name.startswith("%") else source.name

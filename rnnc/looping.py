@@ -44,6 +44,11 @@ def components(graph: Graph) -> list[list[str]]:
     return [sorted(condensed.nodes[n]["members"], key=order.__getitem__) for n in sequence]
 
 
+def is_loop(graph: Graph, members: list[str]) -> bool:
+    """Whether a strongly connected component has a cycle."""
+    return len(members) > 1 or members[0] in graph.operands(members[0])
+
+
 def untie(graph: Graph, members: Iterable[str]) -> None:
     """Open the cycles among ``members``, so that they can be erased: their delays read only their inits."""
     for delay in (m for m in members if graph[m].op == "delay"):

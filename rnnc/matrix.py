@@ -4,9 +4,11 @@
     ├── Full        a value of the graph, or something computed from such values
     ├── Pick        an identity's columns from ``at`` on: it picks features of its source
     ├── Placed      another matrix with columns of zeros around it
-    └── Diagonal    one factor a feature
+    ├── Diagonal    one factor a feature
+    └── Sum         two others added up
 
-The kinds exist so that products with identities, which is what split and concat amount to, are never built.
+The kinds exist so that products with identities, which is what split and concat amount to, are never built,
+and so that a diagonal is known as one whatever was concatenated and taken apart around it.
 """
 
 from __future__ import annotations
@@ -66,6 +68,10 @@ class Bias:
         if self.recipe is None:
             return Bias(w.cols)
         row = self.wide(w.rows)
+        if isinstance(w, Pick):
+            return row.columns(w.at, w.at + w.cols)
+        if isinstance(w, Diagonal):
+            return row.times(w.factors, w.cols)
 
         def make(b: Builder) -> str:
             product = b("matmul", b("reshape", row.build(b), shape=(1, w.rows)), w.build(b))
@@ -85,12 +91,18 @@ class Matrix(ABC):
     def build(self, b: Builder) -> str:
         """The matrix as a value of rank 2."""
 
+    def diagonal(self) -> Bias | None:
+        """The factors of a square matrix that is zero off its diagonal; ``None`` if it may not be one."""
+        return None
+
     def then(self, w: Matrix) -> Matrix:
         """``self @ w``."""
         if isinstance(w, Pick):
             return self.columns(w.at, w.at + w.cols) or zeros(self.rows, w.cols)
         if isinstance(w, Placed):
             return Placed(self.rows, w.cols, self.then(w.inner), w.at)
+        if isinstance(w, Diagonal):
+            return self.scaled(w.factors)
         return Full(self.rows, w.cols, lambda b: b("matmul", self.build(b), w.build(b)))
 
     def columns(self, start: int, stop: int) -> Matrix | None:
@@ -115,7 +127,7 @@ class Matrix(ABC):
 
     def plus(self, other: Matrix) -> Matrix:
         """The sum."""
-        return Full(self.rows, self.cols, lambda b: b("add", self.build(b), other.build(b)))
+        return Sum(self.rows, self.cols, self, other)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +155,10 @@ class Pick(Matrix):
     def build(self, b: Builder) -> str:
         """The matrix as a value of rank 2."""
         return b.const(np.eye(self.rows, self.cols, -self.at, dtype=np.float32))
+
+    def diagonal(self) -> Bias | None:
+        """Ones, where this is the identity."""
+        return ones(self.cols) if self.whole else None
 
     def then(self, w: Matrix) -> Matrix:
         """``self @ w``: the rows of ``w`` among rows of zeros."""
@@ -214,6 +230,10 @@ class Diagonal(Matrix):
         """The matrix as a value of rank 2."""
         return b("mul", Pick(self.rows, self.cols).build(b), self.factors.build(b))
 
+    def diagonal(self) -> Bias | None:
+        """The factors."""
+        return self.factors
+
     def columns(self, start: int, stop: int) -> Matrix | None:
         """Columns ``start`` to ``stop``."""
         if (start, stop) == (0, self.cols):
@@ -227,6 +247,42 @@ class Diagonal(Matrix):
         return Diagonal(self.rows, self.cols, self.factors.times(by, self.cols))
 
 
+@dataclass(frozen=True, eq=False)
+class Sum(Matrix):
+    """``one + other``."""
+
+    one: Matrix
+    other: Matrix
+
+    def build(self, b: Builder) -> str:
+        """The matrix as a value of rank 2."""
+        return b("add", self.one.build(b), self.other.build(b))
+
+    def diagonal(self) -> Bias | None:
+        """The sum of the factors, where both are diagonals."""
+        p, q = self.one.diagonal(), self.other.diagonal()
+        return p.plus(q, self.cols) if p and q else None
+
+    def columns(self, start: int, stop: int) -> Matrix | None:
+        """Columns ``start`` to ``stop`` of both, or of the one that is not zero there."""
+        p, q = self.one.columns(start, stop), self.other.columns(start, stop)
+        return p.plus(q) if p and q else p or q
+
+    def scaled(self, by: Bias) -> Matrix:
+        """Each column of both times the matching element of ``by``."""
+        return Sum(self.rows, self.cols, self.one.scaled(by), self.other.scaled(by))
+
+
 def zeros(rows: int, cols: int) -> Matrix:
     """A matrix of zeros."""
     return Full(rows, cols, lambda b: b.const(np.zeros((rows, cols), np.float32)))
+
+
+def spread(cols: int) -> Matrix:
+    """The matrix that repeats one feature so many times."""
+    return Full(1, cols, lambda b: b.const(np.ones((1, cols), np.float32)))
+
+
+def ones(cols: int) -> Bias:
+    """A vector of ones."""
+    return Bias(cols, lambda b: b.const(np.ones(cols, np.float32)))

@@ -119,11 +119,6 @@ class Value(Arithmetic):
         """Whether nothing but one operand slot reads it."""
         return used_once(self.graph, self.name)
 
-    @property
-    def array(self) -> Array | None:
-        """The array of a constant."""
-        return self.node.attrs["value"] if self.op == "const" else None
-
     def attr(self, name: str) -> Attr:
         """An attribute, or its default."""
         return attribute(self.node, name)

@@ -128,7 +128,7 @@ def _run_error(error: Exception, source: Source) -> RnncError:
 
 
 class _Turn(NamedTuple):
-    """One of the two ways to bind buffers: the states that a run reads are those that the run before wrote."""
+    """One of two ways to bind buffers: the states that a run reads are those that the run before wrote."""
 
     binding: Any
     before: list[Any]
@@ -198,12 +198,12 @@ class Stream:
     @property
     def state(self) -> dict[str, Array]:
         """A copy of every state by its path, as the next push finds it. Setting some leaves the others."""
-        if self._batch is None:
+        if self._batch is None and self._states:
             raise RnncError(
                 "the states have no batch size before the first push",
                 hint="Push something, or set the states.",
             )
-        before = self._turns[0].before
+        before = self._turns[0].before if self._turns else []
         return {s.path: value.numpy().copy() for s, value in zip(self._states, before, strict=True)}
 
     @state.setter
@@ -216,8 +216,9 @@ class Stream:
                 )
         sizes = {} if self._batch is None else {"B": self._batch}
         arrays = {s.path: s.before.array(values[s.path], sizes) for s in self._states if s.path in values}
-        current = {} if self._batch is None else self.state
-        self._begin(sizes.get("B", 1), {**current, **arrays})
+        if arrays:
+            current = {} if self._batch is None else self.state
+            self._begin(sizes["B"], {**current, **arrays})
 
     def _begin(self, batch: int, states: Mapping[str, Array]) -> None:
         """Fill the buffers for a batch of that size; states not given are at their initial values."""

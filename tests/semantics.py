@@ -96,6 +96,12 @@ def five_back(x):
 
 
 @net
+def Affine(x, *, W=glorot("in", "out"), b=zeros("out")):
+    y = x @ W + b
+    return y
+
+
+@net
 def Recurrent(x, *, Wxy=glorot("in", "out"), Wyy=glorot("out", "out"), by=zeros("out"), y=zeros("out")):
     y = tanh(x @ Wxy + y[-1] @ Wyy + by)
     return y

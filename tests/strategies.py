@@ -5,8 +5,8 @@ computed yet, combines what is there, and ties the delays at its end. So there a
 direction, loops side by side, delays on and off every loop, and never a loop of both directions. Every value
 that is looked back at is followed by a state of the interface, as the language demands.
 
-Values stay bounded, by a ``tanh`` on every cycle; ``exact`` graphs instead compute with small integers, on which
-every order of evaluation gives the same float64, and bound them by clipping.
+Values stay bounded, by a ``tanh`` on every cycle; ``exact`` graphs instead compute with small integers, on
+which every order of evaluation gives the same float64, and bound them by clipping.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class _Drawing:
         self.pool: list[str] = []
 
     def graph(self, ahead: bool) -> Graph:
-        for i in INPUTS:
-            self.new.add("input", type=i.type, name=i.name)
+        for source in INPUTS:
+            self.new.add("input", type=source.type, name=source.name)
         for name, shape in PARAMS.items():
             self.new.add("param", type=tensor("f32", *shape), name=name)
         self.pool = ["x", "g", self.b("add", "x", "s"), self.b("mul", "g", "h")]

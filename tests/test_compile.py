@@ -132,7 +132,7 @@ def test_tap_and_last() -> None:
         return last(y)
 
     x = noise(4, 1, 2)
-    file = rnnc.compile(model, tap=("inner",))
+    file = rnnc.compile(model, tap="inner")
     assert [(o["name"], o["kind"]) for o in file.manifest["outputs"]] == [("y", "final"), ("inner", "stream")]
     final, inner = session(file).run(None, {"x": x})
     close(final, np.tanh(inner)[-1])
@@ -152,6 +152,10 @@ def test_pipelines_are_replaced() -> None:
         rnnc.compile(total, pipeline="nonsense")
     with pytest.raises(FormError, match="leaves a graph of streams"):
         rnnc.compile(total, pipeline="canonicalize")
+    with pytest.raises(FormError, match="does not make the chunk form of the states"):
+        rnnc.compile(total, "chunk", pipeline="bind,lift,lower-time")
+    with pytest.raises(FormError, match="does not make the step form of the inputs"):
+        rnnc.compile(total, "step", pipeline="lift,lower-time")
 
 
 def test_sizes_decide_plans() -> None:

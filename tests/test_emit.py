@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from rnnc.emit import manifest
 from rnnc.emit.form import Form
@@ -62,7 +63,7 @@ def ops(proto: onnx.ModelProto) -> list[str]:
     return [node.op_type for node in nodes(proto.graph)]
 
 
-def agree(text: str, T: int = 5, B: int = 2, form: Form = CHUNK) -> onnx.ModelProto:
+def agree(text: str, T: int = 5, B: int = 2, form: Form = CHUNK, tolerance: float = 1e-5) -> onnx.ModelProto:
     """Run ``text`` by onnxruntime and on the reference machine: the same."""
     source = graph(text)
     proto = model(text, form)
@@ -75,20 +76,39 @@ def agree(text: str, T: int = 5, B: int = 2, form: Form = CHUNK) -> onnx.ModelPr
     found = dict(zip(names, session.run(names, feeds), strict=True))
     meant = run_reference(source, arrays.inputs, arrays.states)
     for name, array in meant.outputs.items():
-        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5, strict=False)
+        np.testing.assert_allclose(found[name], array, rtol=tolerance, atol=tolerance)
         assert found[name].shape == array.shape
     for entry in said["states"]:
-        np.testing.assert_allclose(found[entry["output"]], meant.finals[entry["name"]], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            found[entry["output"]], meant.finals[entry["name"]], rtol=tolerance, atol=tolerance
+        )
     return proto
 
 
-# -- regions --------------------------------------------------------------------------------------------
+# -- regions ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("T", [0, 1, 2, 7])
 @pytest.mark.parametrize("B", [1, 3])
 def test_region(T: int, B: int) -> None:
     agree(REGION, T, B)
+
+
+@pytest.mark.parametrize("dtype", ["f64", "f16"])
+def test_region_of_other_floats(dtype: str) -> None:
+    proto = agree(REGION.replace("f32", dtype), tolerance=1e-12 if dtype == "f64" else 5e-3)
+    assert "Scan" in ops(proto)
+
+
+@pytest.mark.parametrize("T", [1, 3])
+def test_region_in_the_reference_evaluator_of_onnx(T: int) -> None:
+    source, proto = graph(REGION), model(REGION)
+    arrays = random_arrays(source, 1, T=T)
+    feeds = {"x": arrays.inputs["x"], "y_in": arrays.states["y"]}
+    y, after = (np.asarray(a) for a in ReferenceEvaluator(proto).run(None, feeds))
+    meant = run_reference(source, arrays.inputs, arrays.states)
+    np.testing.assert_allclose(y, meant.outputs["y"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(after, meant.finals["y"], rtol=1e-5, atol=1e-5)
 
 
 def test_region_is_a_scan_that_no_step_skips() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,15 @@ from rnnc.reference import random_arrays
 from rnnc.text import parse
 from rnnc.types import tensor
 from tests.test_emit import REGION, graph, model
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_producer() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    proto = model(REGION)
+    assert (proto.producer_name, proto.producer_version) == (project["name"], project["version"])
+    assert "y_out as y_in" in proto.doc_string
 
 
 def test_manifest() -> None:

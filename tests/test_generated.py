@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import rnnc.passes as passes
 from rnnc.ir import Array, Graph
 from rnnc.pipeline import Pipeline
-from rnnc.reference import Result, run
+from rnnc.reference import Arrays, Result, run
 from rnnc.text import parse, show
 from rnnc.verify import verify
 from tests.strategies import arrays, graphs
@@ -71,9 +71,7 @@ def test_a_whole_sequence(pipeline: str, data: st.DataObject, exact: bool, t: in
 
 @given(st.data(), EXACT, T, B)
 @pytest.mark.parametrize("pipeline", ["bind,lift", passes.SEQUENCE])
-def test_from_the_initial_states(
-    pipeline: str, data: st.DataObject, exact: bool, t: int, batch: int
-) -> None:
+def test_from_the_initial_states(pipeline: str, data: st.DataObject, exact: bool, t: int, batch: int) -> None:
     graph = data.draw(graphs(exact=exact))
     a = arrays(graph, exact, t, batch)
     form = Pipeline.parse(pipeline).run(graph)
@@ -82,9 +80,9 @@ def test_from_the_initial_states(
     same(found.outputs, run(graph, a.inputs, params=a.params).outputs, exact)
 
 
-def pieces(form: Graph, a: object, sizes: list[int], step: bool) -> Result:
+def pieces(form: Graph, a: Arrays, sizes: list[int], step: bool) -> Result:
     """A sequence run in pieces of ``sizes`` steps, states carried over."""
-    inputs, states, params = a  # type: ignore[misc]
+    inputs, states, params = a
     kinds = {i.name: i.kind for i in form.interface.inputs}
     parts: list[Result] = []
     at = 0

@@ -26,10 +26,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def run_python(code: str, names: dict[str, Any]) -> str:
     """What a block prints. One that trains is left out where PyTorch is not installed."""
-    if "torch" in code:
-        if not find_spec("torch"):
-            return ""
-        names["torch"] = __import__("torch")
+    if "import torch" in code and not find_spec("torch"):
+        return ""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(code, "README.md", "exec"), names)

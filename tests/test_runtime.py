@@ -148,6 +148,13 @@ def test_state_before_any_push() -> None:
     assert set(stream.state) == {"y", "old"}
 
 
+def test_a_file_without_states() -> None:
+    stream = Stream(compiled("net n(stream x: f32[B]) -> (y) { y: f32[B] = tanh(x) }", Form("step")))
+    assert stream.state == {}
+    stream.state = {}
+    assert stream.push(np.zeros(3, np.float32)).shape == (3,)
+
+
 def test_lists_are_arrays() -> None:
     stream = Stream(compiled(NET, Form("step")))
     close(stream.push([[1, 2]], [[1, 1]])[0], [[2, 3]])

@@ -5,6 +5,8 @@ Exit status 0 is success, 1 a clear error, 2 wrong usage.
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 import click
 
 from rnnc.cli.check import check
@@ -17,8 +19,15 @@ from rnnc.cli.terminal import Commands
 __all__ = ["cli", "main"]
 
 
+def _version() -> str:
+    try:
+        return version("rnnc")
+    except PackageNotFoundError:
+        return "from a checkout, not installed"
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="rnnc", message="rnnc %(version)s")
+@click.version_option(_version(), message="rnnc %(version)s")
 def cli() -> None:
     """Compile recurrent models, written as equations, to plain .onnx files.
 

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from rnnc.cli.options import Choices, tracing
-from rnnc.cli.terminal import console, waiting
+from rnnc.cli.terminal import console, working
 
 _COLOURS = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 
@@ -21,7 +21,7 @@ _COLOURS = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 )
 @tracing
 def check(file: str, against: str | None, **options: Any) -> None:
-    """Check a compiled file: is it sound, and does it mean what it says?
+    """Check that a file is sound and means what it says.
 
     \b
       rnnc check lstm.onnx
@@ -34,7 +34,7 @@ def check(file: str, against: str | None, **options: Any) -> None:
     """
     from rnnc.check import check as run_checks
 
-    with waiting(f"checking {file}"):
+    with working(f"checking {file}"):
         choices = Choices(**options)
         other = against if against is None or against.endswith(".onnx") else choices.traced(against)
         findings = run_checks(file, other, seed=choices.seed)

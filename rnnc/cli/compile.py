@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rnnc.cli.options import Choices, compiling
-from rnnc.cli.terminal import waiting
+from rnnc.cli.terminal import working
 
 
 @click.command("compile")
@@ -28,7 +28,7 @@ def compile_(src: str, output: str, pipeline: str | None, explain: bool, **optio
     """
     from rnnc.inspect import inspect
 
-    with waiting(f"compiling {src}"):
+    with working(f"compiling {src}"):
         compiled = Choices(**options).compiled(src, pipeline)
         compiled.save(output)
         report = inspect(compiled.proto)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rnnc.cli.options import Choices, compiling
-from rnnc.cli.terminal import console, waiting
+from rnnc.cli.terminal import console, working
 from rnnc.inspect import Report
 from rnnc.inspect import inspect as report_on
 
@@ -24,7 +24,7 @@ LISTED = 10
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @compiling
 def inspect(what: str, as_json: bool, **options: Any) -> None:
-    """Show the loops, states, weights and cost of an .onnx file, or of a model compiled.
+    """Show loops, states, weights and cost of a file or a model.
 
     \b
       rnnc inspect lstm.onnx
@@ -34,7 +34,7 @@ def inspect(what: str, as_json: bool, **options: Any) -> None:
     Any .onnx file will do. The options are for SRC. Cost is counted in nodes run, and in multiply-adds of
     products, convolutions and recurrent ops; a step is one step in time, at batch 1.
     """
-    with waiting(f"inspecting {what}"):
+    with working(f"inspecting {what}"):
         if what.endswith(".onnx"):
             report = report_on(what)
         else:

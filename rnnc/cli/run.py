@@ -12,7 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
-from rnnc.cli.terminal import pairs, progress, waiting
+from rnnc.cli.terminal import pairs, working
 from rnnc.errors import FileError
 
 Array = np.ndarray[Any, Any]
@@ -57,28 +57,29 @@ def run(file: str, inputs: tuple[str, ...], outputs: tuple[str, ...], chunk: int
     from rnnc.runtime import manifest_of, run_file, session, time_axis
 
     opened = session(file)
-    found = manifest_of(opened) or {"time_axis": 0}
+    found = manifest_of(opened) or {}
     states = {s[end] for s in found.get("states", ()) for end in ("input", "output")}
     streams = {i["name"] for i in found.get("inputs", ()) if i["kind"] == "stream"}
     final = {o["name"] for o in found.get("outputs", ()) if o["kind"] == "final"}
-    axis = time_axis(found)
+    axis = time_axis(found) if found else None
     takes = [i.name for i in opened.get_inputs() if i.name not in states]
     gives = [o.name for o in opened.get_outputs() if o.name not in states]
     xs = {name: _array(path) for name, path in _files(inputs, takes, "input").items()}
     targets = _files(outputs, gives, "output")
-    steps = max((x.shape[axis] for name, x in xs.items() if name in streams and x.ndim > axis), default=0)
+    lengths = [
+        x.shape[axis] for name, x in xs.items() if axis is not None and name in streams and x.ndim > axis
+    ]
+    steps = max(lengths, default=0)
     with ExitStack() as stack:
         sinks = {
             name: stack.enter_context(_sink(path, None if name in final else axis, steps))
             for name, path in targets.items()
         }
-        if chunk is None:
-            stack.enter_context(waiting(f"running {file}"))
-        advance = stack.enter_context(progress(f"running {file}", steps if chunk else 0))
+        advance = stack.enter_context(working(f"running {file}", steps if chunk else None))
         for piece in run_file(file, xs, chunk):
             for name, sink in sinks.items():
                 sink.add(piece[name])
-            advance(chunk or 0)
+            advance(chunk or steps)
 
 
 class Sink:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rnnc.cli.options import Choices, tracing
-from rnnc.cli.terminal import waiting
+from rnnc.cli.terminal import working
 from rnnc.errors import FileError
 from rnnc.ir import Graph
 
@@ -19,7 +19,7 @@ from rnnc.ir import Graph
 @click.option("--each", is_flag=True, help="Show the graph after every pass that changes it.")
 @tracing
 def show(src: str, pipeline: str, each: bool, **options: Any) -> None:
-    """Show the graph of a model as text, after the passes of a pipeline.
+    """Show a model's graph as text, after any passes.
 
     \b
       rnnc show models/seed.py:lstm
@@ -38,7 +38,7 @@ def show(src: str, pipeline: str, each: bool, **options: Any) -> None:
             heading = f"// after {p}, {len(after.edits)} edits"
             click.echo(f"{click.style(heading, bold=True)}\n{text_of(after)}")
 
-    with waiting(f"tracing {src}"):
+    with working(f"tracing {src}"):
         graph = _graph(src, Choices(**options))
         found = Pipeline.parse(
             getattr(passes, pipeline.upper(), pipeline) if pipeline.isalpha() else pipeline

@@ -35,6 +35,10 @@ _CELLS = str(Path(_RNNC, "cells"))
 def load(src: str) -> Layer | Unrolled:
     """The model that SRC names."""
     where, _, expression = src.partition(":")
+    if where.endswith(".onnx"):
+        raise FileError(
+            f"{where} is compiled, and SRC is Python", hint="rnnc inspect looks at compiled files."
+        )
     with told(where):
         module = _from_file(Path(where)) if where.endswith(".py") else _imported(where)
     name = expression.strip() or _only(module, where)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Timer
-from time import monotonic
 from typing import IO, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from rnnc.errors import RnncError
 
@@ -26,44 +34,26 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Says ``what`` is going on if it takes long, on a terminal."""
-    status = console(stderr=True).status(f"{what} …")
-    timer = Timer(PATIENCE, status.start)
+def working(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Shows on a terminal ``what`` is going on, if it takes long, as a bar if its ``total`` is known.
+
+    Gives the function that advances the bar.
+    """
+    bar = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) if total else ()
+    display = Progress(SpinnerColumn(), TextColumn(what), *bar, console=console(stderr=True), transient=True)
+    task = display.add_task(what, total=total)
+    timer = Timer(PATIENCE, display.start)
     timer.daemon = True
-    if sys.stderr.isatty():
+    patient = sys.stderr.isatty()
+    if patient:
         timer.start()
     try:
-        yield
+        yield partial(display.advance, task)
     finally:
         timer.cancel()
-        status.stop()
-
-
-@contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar up to ``total`` that appears if it takes long; gives the function that advances it."""
-    bar = Progress(
-        TextColumn(what),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task(what, total=total)
-    start = monotonic()
-
-    def advance(n: int) -> None:
-        bar.advance(task, n)
-        if not bar.live.is_started and monotonic() - start > PATIENCE and sys.stderr.isatty():
-            bar.start()
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()
+        if patient:
+            timer.join()
+            display.stop()
 
 
 class Failure(click.ClickException):
@@ -90,6 +80,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except RnncError as error:
             raise Failure(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads has had enough
+                raise
+            raise Failure(f"error: {error.filename or 'the output'}: {error.strerror or error}") from error
 
 
 def pairs(values: tuple[str, ...], option: str, example: str) -> dict[str, str]:

@@ -29,19 +29,10 @@ class Writer:
     """Writes the values of ``graph`` into ``scope``.
 
     ``sources`` says what its inputs, states and weights are: tensors that exist, or :class:`Fixed` ones.
-    ``loops`` holds the body of each region as a function of one step.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        scope: Scope,
-        sizes: Sizes,
-        sources: Mapping[str, str | Fixed],
-        loops: Mapping[str, Graph] | None = None,
-    ) -> None:
+    def __init__(self, graph: Graph, scope: Scope, sizes: Sizes, sources: Mapping[str, str | Fixed]) -> None:
         self.graph, self.scope, self.sizes, self.sources = graph, scope, sizes, sources
-        self.loops = loops or {}
         self.hints: dict[str, str] = {}
         self._tensors: dict[Key, str] = {}
 
@@ -120,19 +111,16 @@ class Writer:
         locs = self.graph[value].locs
         return place(locs[0]) if locs else ""
 
-    def _write_value(self, value: str) -> None:
-        from rnnc.emit.scan import write_region
+    def node(self, value: str) -> None:
+        """Write the node of ``value``."""
+        operands = [(self.tensor(o), self.graph.type(o)) for o in self.graph.operands(value)]
+        outputs, name, doc = self.outputs(value), self.hints[value], self.doc(value)
+        write_node(self.scope, self.sizes, self.graph[value], operands, outputs, name=name, doc=doc)
 
-        node = self.graph[value]
-        if node.op in (*SOURCES, "const", "item", "tuple"):
+    def _write_value(self, value: str) -> None:
+        if self.graph[value].op in (*SOURCES, "const", "item", "tuple"):
             return
-        if node.op == "region":
-            write_region(self, value)
-        else:
-            operands = [(self.tensor(o), self.graph.type(o)) for o in self.graph.operands(value)]
-            outputs = self.outputs(value)
-            name, doc = self.hints[value], self.doc(value)
-            write_node(self.scope, self.sizes, node, operands, outputs, name=name, doc=doc)
+        self.node(value)
         if self.scope is self.scope.root:
             for tensor, kind in self.outputs(value).items():
                 self.sizes.sees(tensor, kind)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
 from rnnc.emit import manifest
 from rnnc.emit.form import Form
-from rnnc.emit.graph import Fixed, Writer, needed
+from rnnc.emit.graph import Fixed, needed
 from rnnc.emit.names import Wiring, wire
 from rnnc.emit.places import parse_place
-from rnnc.emit.scan import loop_body
+from rnnc.emit.scan import LoopWriter, loop_body
 from rnnc.emit.scope import Scope
 from rnnc.emit.shapes import Sizes
 from rnnc.ends import separate_ends
@@ -26,7 +27,8 @@ Model = ModelProto
 
 #: The oldest opset that is written.
 OLDEST = 17
-PRODUCER = "rnnc"
+#: What a file says it was written by.
+PRODUCER, PRODUCER_VERSION = "rnnc", "0.1.0"
 
 
 def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProto:
@@ -45,7 +47,8 @@ def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProt
     sources |= {path: _weight(graph, path) for path in graph.find("param")}
     outputs = {tensor: graph.outputs[name] for name, tensor in wiring.outputs.items()}
     outputs |= {after: graph.finals[path] for path, (_, after) in wiring.states.items()}
-    Writer(graph, scope, sizes, sources, loops).write((value, tensor) for tensor, value in outputs.items())
+    writer = LoopWriter(graph, scope, sizes, sources, loops)
+    writer.write((value, tensor) for tensor, value in outputs.items())
     types = {tensor: graph.type(value) for tensor, value in outputs.items()}
     return _assemble(scope, graph, form, wiring, inputs, types)
 
@@ -83,7 +86,7 @@ def _weight(graph: Graph, path: str) -> Fixed:
         raise FormError(
             f"the weight {path} has no value", hint="Load the model's weights before compiling it."
         )
-    return Fixed(path, array)
+    return Fixed(path, np.asarray(array, graph.type(path).numpy))
 
 
 def _assemble(
@@ -99,6 +102,7 @@ def _assemble(
     model = ModelProto(
         ir_version=helper.find_min_ir_version_for(opsets[:1]),
         producer_name=PRODUCER,
+        producer_version=PRODUCER_VERSION,
         doc_string=describe(form, wiring),
     )
     model.opset_import.extend(opsets)

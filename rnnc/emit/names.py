@@ -62,19 +62,24 @@ def wire(graph: Graph, names: Names) -> Wiring:
 
 
 def input_values(graph: Graph) -> list[str]:
-    """The values that are inputs: those of the interface in its order, then any others (``lengths``)."""
-    return _first(graph.find("input"), [i.name for i in graph.interface.inputs])
+    """The values that are inputs: those of the interface in its order, then ``lengths``."""
+    return _in_order(graph.find("input"), [i.name for i in graph.interface.inputs])
 
 
 def output_names(graph: Graph) -> list[str]:
-    """The outputs: those of the interface in its order, then any others (``y_0``, ``y_1``, …)."""
-    return _first(graph.outputs, [o.name for o in graph.interface.outputs])
+    """The outputs, those of the interface in its order."""
+    return _in_order(graph.outputs, [o.name for o in graph.interface.outputs])
 
 
-def _first(present: Iterable[str], order: list[str]) -> list[str]:
-    found = list(present)
-    known = [name for name in order if name in found]
-    return known + [name for name in found if name not in known]
+def _in_order(present: Iterable[str], order: list[str]) -> list[str]:
+    """``present`` in that order, in which the steps ``x_0``, ``x_1``, … stand where ``x`` does."""
+    places = {name: place for place, name in enumerate(order)}
+
+    def place(name: str) -> int:
+        whole = name if name in places else name.rpartition("_")[0]
+        return places.get(whole, len(order))
+
+    return sorted(present, key=place)
 
 
 def node_hints(graph: Graph, order: list[str]) -> dict[str, str]:

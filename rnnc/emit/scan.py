@@ -13,6 +13,7 @@ the number of the step too: past its end a sequence keeps its states and gives z
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from onnx import helper
@@ -22,6 +23,7 @@ from rnnc.dims import Poly
 from rnnc.emit.graph import Fixed, Writer
 from rnnc.emit.names import input_values
 from rnnc.emit.scope import ONNX_DTYPE, Scope
+from rnnc.emit.shapes import Sizes
 from rnnc.ir import Graph
 from rnnc.passes.step import step
 from rnnc.regions import operands
@@ -37,8 +39,7 @@ def loop_body(graph: Graph, region: str) -> Graph:
 
 
 def masked(graph: Graph) -> Graph:
-    """The function of one step with two more inputs, the number of the step and the lengths: past its end a
-    sequence changes nothing."""
+    """A function of one step, given its number and the lengths: past its end, a sequence changes nothing."""
     b = Builder(graph)
     number = graph.add("input", type=TensorType("i64"), name="step")
     lengths = graph.add("input", type=tensor("i64", "B"), name="lengths")
@@ -57,78 +58,91 @@ def masked(graph: Graph) -> Graph:
     return graph
 
 
-def write_region(writer: Writer, region: str) -> None:
-    """Write the region's loop, and the choice whether to run it where there may be no step."""
-    graph, scope = writer.graph, writer.scope
-    steps, results = graph[region].attrs["steps"], writer.outputs(region)
-    if not isinstance(steps, Poly):
-        _write_scan(writer, region, scope, results)
-        return
-    roles = operands(graph, region)
-    condition = writer.sizes.is_zero(steps)
-    streams = len(results) - len(roles.inits)
-    idle, busy = Scope(scope.opset, scope), Scope(scope.opset, scope)
-    nothing: dict[str, TensorType] = {}
-    for name, type in list(results.items())[:streams]:
-        empty = TensorType(type.dtype, (0, *type.shape[1:]))
-        shape, zero = (
-            writer.sizes.vector(empty.shape),
-            helper.make_tensor("", ONNX_DTYPE[type.dtype], [1], [0]),
-        )
-        nothing[idle.derive("ConstantOfShape", [shape], empty, f"{name}_none", value=zero)] = empty
-    for (name, type), init in zip(list(results.items())[streams:], roles.inits, strict=True):
-        nothing[idle.derive("Identity", [writer.tensor(init)], type, f"{name}_kept")] = type
-    inner = {scope.tensors(f"{name}_run"): type for name, type in results.items()}
-    _write_scan(writer, region, busy, inner)
-    branches = {"then_branch": idle.graph("idle", {}, nothing), "else_branch": busy.graph("busy", {}, inner)}
-    scope.node(
-        "If", [condition], results, name=f"{writer.hints[region]}/if", doc=writer.doc(region), attrs=branches
-    )
+class LoopWriter(Writer):
+    """A writer of graphs with regions; ``loops`` holds the body of each as a function of one step."""
 
+    def __init__(
+        self,
+        graph: Graph,
+        scope: Scope,
+        sizes: Sizes,
+        sources: Mapping[str, str | Fixed],
+        loops: Mapping[str, Graph],
+    ) -> None:
+        super().__init__(graph, scope, sizes, sources)
+        self.loops = loops
 
-def _write_scan(writer: Writer, region: str, scope: Scope, results: dict[str, TensorType]) -> None:
-    """Write the ``Scan`` into ``scope``; ``results`` are the region's outputs, then its final states."""
-    graph = writer.graph
-    attrs, roles, step = graph[region].attrs, operands(graph, region), writer.loops[region]
-    face, body = step.interface, Scope(scope.opset, scope)
-    sources: dict[str, str | Fixed] = {}
-    carried, scanned, before, slices = [], [], {}, {}
-    for state, value in zip(face.states, roles.inits, strict=True):
-        sources[state.source] = name = scope.tensors(f"{state.path}_before")
-        carried.append(writer.tensor(value))
-        before[name] = state.tensor
-    for inp, value in zip(face.inputs, roles.inputs, strict=True):
-        if inp.kind == "stream":
-            sources[inp.name] = name = scope.tensors(f"{inp.name}_step")
-            scanned.append(writer.tensor(value))
-            slices[name] = inp.type
+    def node(self, value: str) -> None:
+        """Write the node of ``value``; for a region that may have no step, the choice whether to run it."""
+        if value not in self.loops:
+            super().node(value)
+        elif isinstance(self.graph[value].attrs["steps"], Poly):
+            self._choice(value)
         else:
-            sources[inp.name] = writer.fixed(value) or writer.tensor(value)
-    if roles.lengths or not scanned:
-        name = scope.tensors("step")
-        scanned.append(writer.sizes.range(attrs["steps"]))
-        slices[name] = TensorType("i64")
-        if roles.lengths:
-            number, lengths = input_values(step)[len(face.inputs) :]
-            sources |= {number: name, lengths: writer.tensor(roles.lengths)}
-    after = {s.path: scope.tensors(f"{s.path}_after") for s in face.states}
-    outputs = {o.name: scope.tensors(f"{o.name}_step") for o in face.outputs}
-    inner = Writer(step, body, writer.sizes, sources)
-    inner.write(
-        [
-            *((step.finals[p], t) for p, t in after.items()),
-            *((step.outputs[o], t) for o, t in outputs.items()),
-        ]
-    )
-    ends = {after[s.path]: s.tensor for s in face.states} | {outputs[o.name]: o.type for o in face.outputs}
-    scan: dict[str, Any] = {
-        "body": body.graph(step.name, before | slices, ends),
-        "num_scan_inputs": len(scanned),
-    }
-    if attrs.get("reverse"):
-        scan |= {"scan_input_directions": [1] * len(scanned), "scan_output_directions": [1] * len(outputs)}
-    items, count = list(results.items()), len(outputs)
-    ordered = dict([*items[count:], *items[:count]])
-    scope.node(
-        "Scan", [*carried, *scanned], ordered, name=writer.hints[region], doc=writer.doc(region), attrs=scan
-    )
+            self._scan(value, self.scope, self.outputs(value))
+
+    def _choice(self, region: str) -> None:
+        """Write an ``If``, in which the ``Scan`` is run or what no step gives is given."""
+        scope, results = self.scope, self.outputs(region)
+        condition = self.sizes.is_zero(self.graph[region].attrs["steps"])
+        inits = operands(self.graph, region).inits
+        idle, busy = Scope(scope.opset, scope), Scope(scope.opset, scope)
+        nothing: dict[str, TensorType] = {}
+        types = list(results.items())
+        for name, type in types[: len(types) - len(inits)]:
+            empty = TensorType(type.dtype, (0, *type.shape[1:]))
+            shape = self.sizes.vector(empty.shape)
+            zero = helper.make_tensor("", ONNX_DTYPE[type.dtype], [1], [0])
+            nothing[idle.derive("ConstantOfShape", [shape], empty, f"{name}_none", value=zero)] = empty
+        for (name, type), init in zip(types[len(types) - len(inits) :], inits, strict=True):
+            nothing[idle.derive("Identity", [self.tensor(init)], type, f"{name}_kept")] = type
+        inner = {scope.tensors(f"{name}_run"): type for name, type in types}
+        self._scan(region, busy, inner)
+        branches = {
+            "then_branch": idle.graph("idle", {}, nothing),
+            "else_branch": busy.graph("busy", {}, inner),
+        }
+        name, doc = f"{self.hints[region]}/if", self.doc(region)
+        scope.node("If", [condition], results, name=name, doc=doc, attrs=branches)
+
+    def _scan(self, region: str, scope: Scope, results: dict[str, TensorType]) -> None:
+        """Write the ``Scan`` into ``scope``; ``results`` are the region's outputs, then its final states."""
+        attrs, roles, step = self.graph[region].attrs, operands(self.graph, region), self.loops[region]
+        face, body = step.interface, Scope(scope.opset, scope)
+        sources: dict[str, str | Fixed] = {}
+        carried, scanned, before, slices = [], [], {}, {}
+        for state, value in zip(face.states, roles.inits, strict=True):
+            sources[state.source] = name = scope.tensors(f"{state.path}_before")
+            carried.append(self.tensor(value))
+            before[name] = state.tensor
+        for inp, value in zip(face.inputs, roles.inputs, strict=True):
+            if inp.kind == "stream":
+                sources[inp.name] = name = scope.tensors(f"{inp.name}_step")
+                scanned.append(self.tensor(value))
+                slices[name] = inp.type
+            else:
+                sources[inp.name] = self.fixed(value) or self.tensor(value)
+        if roles.lengths or not scanned:
+            name = scope.tensors("step")
+            scanned.append(self.sizes.range(attrs["steps"]))
+            slices[name] = TensorType("i64")
+            if roles.lengths:
+                number, lengths = input_values(step)[len(face.inputs) :]
+                sources |= {number: name, lengths: self.tensor(roles.lengths)}
+        after = {scope.tensors(f"{s.path}_after"): s for s in face.states}
+        outputs = {scope.tensors(f"{o.name}_step"): o for o in face.outputs}
+        targets = [(step.finals[s.path], t) for t, s in after.items()]
+        targets += [(step.outputs[o.name], t) for t, o in outputs.items()]
+        Writer(step, body, self.sizes, sources).write(targets)
+        ends = {t: s.tensor for t, s in after.items()} | {t: o.type for t, o in outputs.items()}
+        scan: dict[str, Any] = {
+            "body": body.graph(step.name, before | slices, ends),
+            "num_scan_inputs": len(scanned),
+        }
+        if attrs.get("reverse"):
+            scan["scan_input_directions"] = [1] * len(scanned)
+            scan["scan_output_directions"] = [1] * len(outputs)
+        types, count = list(results.items()), len(outputs)
+        ordered = dict([*types[count:], *types[:count]])
+        name, doc = self.hints[region], self.doc(region)
+        scope.node("Scan", [*carried, *scanned], ordered, name=name, doc=doc, attrs=scan)

@@ -12,6 +12,7 @@ assemble     the values of a trace as a graph
 layers       what can be traced, compiled, run and composed
 nets         nets, and the layers made of them
 weights      the arrays of a layer: drawing, naming, loading
+running      a model on the reference machine
 elementwise  the functions that bodies are written with, element by element
 language     the others: along axes, and over time
 """

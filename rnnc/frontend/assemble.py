@@ -6,7 +6,7 @@ every value is added after its operands, except that a delay does not wait for w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import networkx as nx
@@ -42,8 +42,7 @@ class _Assembly:
         self.registers = registers(t)
         self.register_of = {delay: r for r in self.registers for delay in r.reads}
         self.outputs = self._named(outputs)
-        self.taps = {name: self._tapped(name) for name in tap if name not in self.outputs}
-        self.outputs |= self.taps
+        self.outputs |= self._named_taps(tap)
         self.starts = {r: self._start(r) for r in self.registers if min(r.reads.values()) < 0}
         self.nx = self._reachable()
         self._check_cycles()
@@ -54,19 +53,30 @@ class _Assembly:
         root = self.t.scopes[0]
         _, written = root.returned
         found: dict[str, Value] = {}
-        taken = set(self.t.inputs)
         for i, value in enumerate(outputs):
             local = written[i] if len(written) == len(outputs) else root.names.get(id(value), "")
             if local in self.t.inputs:
                 local = f"{local}_out"
             local = local or (f"y{i}" if len(outputs) > 1 else "y")
-            name, n = local, 1
-            while name in taken:
-                n += 1
-                name = f"{local}_{n}"
-            taken.add(name)
-            found[name] = settled(value)
+            found[self._free(local, found)] = settled(value)
         return found
+
+    def _named_taps(self, tap: Sequence[str]) -> dict[str, Value]:
+        """The tapped values that are no outputs yet, by name."""
+        found: dict[str, Value] = {}
+        for name in tap:
+            value = self._tapped(name)
+            if (self.outputs | found).get(name) is not value:
+                found[self._free(name, self.outputs | found)] = value
+        return found
+
+    def _free(self, name: str, taken: Mapping[str, object]) -> str:
+        """``name``, or ``name_2``, … if an input or output has it."""
+        free, n = name, 1
+        while free in taken or free in self.t.inputs:
+            n += 1
+            free = f"{name}_{n}"
+        return free
 
     def _tapped(self, name: str) -> Value:
         value = self.t.names.get(name)
@@ -179,12 +189,12 @@ class _Assembly:
         for s in interface.states:
             g.add("init", type=s.tensor, name=s.source, locs=_locs(s.loc))
         self.slices: dict[tuple[str, int], str] = {}
-        order = self._order()
-        for v in order:
-            self._add(v)
-        for v in order:
-            if isinstance(v, Delay):
-                g.connect(self.value[self.register_of[v].of], self.value[v], 0)
+        self.delays: dict[tuple[Register, int], str] = {}
+        for v in self._order():
+            if v not in self.value:
+                self.value[v] = self._delay(v) if isinstance(v, Delay) else self._op(v)
+        for (r, _), delay in self.delays.items():
+            g.connect(self.value[r.of], delay, 0)
         g.outputs.update({n: self.value[v] for n, v in self.outputs.items()})
         g.finals.update({r.path: self.value[r.of] for r in states})
         return g.freeze()
@@ -196,22 +206,25 @@ class _Assembly:
         now.add_edges_from((a, b) for a, b, k in _edges(self.nx) if not k)
         return [self.t.values[i] for i in nx.lexicographical_topological_sort(now)]
 
-    def _add(self, v: Value) -> None:
-        if v in self.value:
-            return
-        if isinstance(v, Delay):
-            r = self.register_of[v]
-            k = r.reads[v]
-            init = self._slots(r, k) if k > 0 else self.value[self.starts[r]]
-            name = v.name or (f"{r.path}{k}" if k > 0 else "")
-            self.value[v] = self.g.add("delay", type=self._slot(r), name=name, locs=_locs(v.loc), k=k)
-            self.g.connect(init, self.value[v], 1)
-            return
+    def _op(self, v: Value) -> str:
         operands = [self.value[o] for o in self.operands(v)]
         attrs = {a: self._attr(x) for a, x in v.attrs.items()}
-        self.value[v] = self.g.add(
+        return self.g.add(
             v.op, *operands, type=self._kind_of(v.kind), name=v.name, locs=_locs(v.loc), **attrs
         )
+
+    def _delay(self, v: Delay) -> str:
+        """The one delay of that register by that distance, yet without what it delays."""
+        r = self.register_of[v]
+        k = r.reads[v]
+        if (r, k) not in self.delays:
+            alike = [d for d, distance in r.reads.items() if distance == k]
+            named = [d.name for d in alike if d.name] or [f"{r.path}{k}" if k > 0 else ""]
+            init = self._slots(r, k) if k > 0 else self.value[self.starts[r]]
+            locs = [d.loc for d in alike if d.loc]
+            self.delays[r, k] = self.g.add("delay", type=self._slot(r), name=named[0], locs=locs, k=k)
+            self.g.connect(init, self.delays[r, k], 1)
+        return self.delays[r, k]
 
     def _slots(self, r: Register, k: int) -> str:
         """The newest ``k`` slots of a state's initial value; one slot has no axis of slots."""

@@ -33,7 +33,7 @@ def apply(name: str, *args: Any, **attrs: Any) -> Any:
 
 
 def element_type(dtype: Any) -> str:
-    """The short name of an element type that the user names; Python's ``float`` has 32 bits, as weights have."""
+    """The short name of an element type; Python's ``float`` has 32 bits here, as weights have."""
     try:
         return short_dtype("float32" if dtype is float else dtype)
     except ValueError as e:

@@ -59,7 +59,7 @@ class Layer(ABC):
         traced = next((x for x in xs if isinstance(x, Value)), None)
         if traced is not None:
             return traced.trace.call(self, [traced.trace.alive(x) if isinstance(x, Value) else x for x in xs])
-        from rnnc.model_reference import reference
+        from rnnc.frontend.running import reference
 
         return reference(self, *xs)[0]
 

@@ -30,6 +30,7 @@ class Scope:
 
     def __init__(self, path: str, parent: Scope | None, sign: int = 1) -> None:
         self.path, self.parent, self.sign = path, parent, sign
+        self.depth: int = parent.depth + 1 if parent else 0
         self.open = True
         self.code: CodeType | None = None
         self.frame: FrameType | None = None

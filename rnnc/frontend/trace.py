@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from rnnc.frontend.nets import NetLayer
     from rnnc.frontend.signature import InputSpec
 
+#: How deep calls of layers may be nested.
+_DEEPEST = 50
+
 Shapes = Mapping[str, Sequence[int] | int]
 
 
@@ -103,6 +106,10 @@ class Trace:
                 raise LanguageError(
                     f"{layer!r} is called with {a!r:.40}, which is not a symbolic value", loc=loc
                 )
+        if self.scope.depth > _DEEPEST:
+            raise LanguageError(
+                f"{layer!r} is called inside {_DEEPEST} others: does it call itself?", loc=loc
+            )
         values = tuple(self.read(a, loc) for a in args if isinstance(a, Value))
         path = path or self.scope.child(layer)
         self._register(layer, path)

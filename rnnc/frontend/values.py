@@ -231,4 +231,4 @@ class Delay(Value):
     @property
     def label(self) -> str:
         """How messages call it: as it is written."""
-        return self.name or f"{self.of.label}[{-self.k}]"
+        return self.name or f"{self.of.label}[{-self.k * self.home.sign}]"

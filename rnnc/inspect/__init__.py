@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from rnnc.dims import Dim, dim, names
-from rnnc.emit.manifest import KEY
+from rnnc.emit.manifest import read
 from rnnc.errors import FileError
 from rnnc.inspect.cost import graph_cost, weight_bytes
 from rnnc.inspect.loops import Loop, Tie, find_loops
@@ -73,9 +74,7 @@ def read_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
         raise FileError(f"{path} cannot be read: {e.strerror or e}") from None
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as e:
         raise FileError(f"{path} cannot be read with its weights: {e}") from None
-    except Exception as e:
-        if type(e).__name__ != "DecodeError":
-            raise
+    except DecodeError:
         raise FileError(f"{path} is not an .onnx file, or only a part of one") from None
     if not model.HasField("graph") or not model.opset_import:
         raise FileError(f"{path} is not an .onnx file, or only a part of one")
@@ -84,16 +83,14 @@ def read_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
 
 def manifest_of(model: onnx.ModelProto) -> dict[str, Any] | None:
     """The manifest of a model that rnnc wrote; ``None`` for one of anyone else."""
-    for entry in model.metadata_props:
-        if entry.key == KEY:
-            try:
-                found = json.loads(entry.value)
-            except ValueError:
-                found = None
-            if not isinstance(found, dict):
-                raise FileError("the manifest is no JSON object")
-            return found
-    return None
+    try:
+        found = read(model)
+    except (ValueError, TypeError):
+        raise FileError("the manifest is not JSON, or not an object") from None
+    missing = {"version", "form", "time_axis", "inputs", "outputs", "states"} - found.keys()
+    if found and missing:
+        raise FileError(f"the manifest does not say its {min(missing)}")
+    return found or None
 
 
 def inspect(model: onnx.ModelProto | str | Path, name: str = "") -> Report:
@@ -107,12 +104,12 @@ def inspect(model: onnx.ModelProto | str | Path, name: str = "") -> Report:
     states = tuple(_state(s) for s in manifest.get("states", ()))
     ties = [Tie(s.path, s.input, s.output) for s in states if s.input and s.output]
     sizes = Sizes(model.graph)
-    loops = find_loops(model.graph, ties)
+    steps = int(manifest.get("steps") or 1)
+    loops = find_loops(model.graph, ties, steps)
     cost = graph_cost(model.graph, sizes)
     time = set().union(*(names(dim(loop.steps)) for loop in loops if loop.steps))
     if manifest.get("form") in ("sequence", "chunk"):
         time = {"T"}
-    steps = int(manifest.get("steps") or 1)
     return Report(
         name=name or model.graph.name,
         form=str(manifest.get("form", "")),

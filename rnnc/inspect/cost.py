@@ -45,13 +45,13 @@ def node_cost(node: onnx.NodeProto, sizes: Sizes) -> Cost:
         return Cost()
     inner = [graph_cost(g, Sizes(g, sizes)) for g in bodies(node)]
     if node.op_type in ("Scan", "Loop"):
-        return Cost(nodes=1) + inner[0].times(steps(node, sizes))
+        return Cost(nodes=1) + inner[0].times(trips_of(node, sizes))
     if inner:
         return Cost(nodes=1) + max(inner, key=lambda c: at(c.multiply_adds + c.nodes))
     return Cost(1, _multiply_adds(node, sizes))
 
 
-def steps(node: onnx.NodeProto, sizes: Sizes) -> Dim:
+def trips_of(node: onnx.NodeProto, sizes: Sizes) -> Dim:
     """How many steps a loop op runs."""
     if node.op_type in NATIVE:
         x = sizes[node.input[0]]

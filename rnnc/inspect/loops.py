@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import networkx as nx
 import onnx
 
-from rnnc.inspect.cost import LOOPS, NATIVE, Cost, graph_cost, node_cost, step_cost, steps
+from rnnc.inspect.cost import LOOPS, NATIVE, Cost, graph_cost, node_cost, step_cost, trips_of
 from rnnc.inspect.sizes import Sizes, at, attributes, bodies
 
 #: Ops that move values and compute none: a loop of these alone only remembers.
@@ -44,8 +44,11 @@ class Loop:
     multiply_adds: int
 
 
-def find_loops(graph: onnx.GraphProto, ties: Sequence[Tie]) -> list[Loop]:
-    """Every loop of a model, those of its sub-graphs included, in the order of the file."""
+def find_loops(graph: onnx.GraphProto, ties: Sequence[Tie], steps: int = 1) -> list[Loop]:
+    """Every loop of a model, those of its sub-graphs included, in the order of the file.
+
+    ``steps`` is how many steps a run takes where no op loops.
+    """
     flow = _flow(graph, ties)
     component = {v: frozenset(c) for c in nx.strongly_connected_components(flow) for v in c}
     found: list[Loop] = []
@@ -59,7 +62,7 @@ def find_loops(graph: onnx.GraphProto, ties: Sequence[Tie]) -> list[Loop]:
             seen.add(around)
             members = [n for j, n in enumerate(graph.node) if f"node {j}" in around]
             if not any(True for n in members for _ in _loop_nodes(n, Sizes(graph))):
-                found.append(_straight(members, Sizes(graph), tied))
+                found.append(_straight(members, Sizes(graph), tied, steps))
     return found
 
 
@@ -94,7 +97,7 @@ def _loop_nodes(node: onnx.NodeProto, sizes: Sizes) -> Iterator[tuple[onnx.NodeP
 def _loop(node: onnx.NodeProto, sizes: Sizes, tied: tuple[str, ...]) -> Loop:
     """A loop op; where its states are not the model's own, they are called as the op calls them."""
     given = attributes(node)
-    trips = str(steps(node, sizes))
+    trips = str(trips_of(node, sizes))
     if node.op_type in NATIVE:
         carried = ("h", "c") if node.op_type == "LSTM" else ("h",)
         direction = given.get("direction", b"forward").decode()
@@ -108,7 +111,7 @@ def _loop(node: onnx.NodeProto, sizes: Sizes, tied: tuple[str, ...]) -> Loop:
     return Loop(became, node.name, tied or carried, trips, at(cost.nodes), at(cost.multiply_adds))
 
 
-def _straight(members: Sequence[onnx.NodeProto], sizes: Sizes, tied: tuple[str, ...]) -> Loop:
+def _straight(members: Sequence[onnx.NodeProto], sizes: Sizes, tied: tuple[str, ...], steps: int) -> Loop:
     cost = sum((node_cost(n, sizes) for n in members), Cost())
     what = "delay line" if all(n.op_type in MOVES for n in members) else "straight line"
     return Loop(
@@ -116,6 +119,6 @@ def _straight(members: Sequence[onnx.NodeProto], sizes: Sizes, tied: tuple[str, 
         name=next((n.name for n in reversed(members) if n.op_type != "Identity"), ""),
         states=tied,
         steps="",
-        nodes=at(cost.nodes),
-        multiply_adds=at(cost.multiply_adds),
+        nodes=round(at(cost.nodes) / steps),
+        multiply_adds=round(at(cost.multiply_adds) / steps),
     )

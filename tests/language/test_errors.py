@@ -3,8 +3,8 @@
     y2 = tanh(x @ W + y[-1] @ U)  # error: y[-1] is read, but y is never assigned
     #                 ^^^^^
 
-A message is given from its start, up to where the comment ends. ``# note:`` marks the line of a note. Where
-the ``#`` stands right before the carets, it is the first of them.
+A message is given from its start, up to where the comment ends. ``# note:`` marks the line of a note. Where a
+comment cannot hold the carets, it says ``# columns 5 to 12``.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ def test_error(file: Path) -> None:
     assert Path(error.loc.file) == file
     assert error.loc.line == guilty + 1
     below = lines[guilty + 1] if guilty + 1 < len(lines) else ""
+    found = error.loc.col + 1, error.loc.end_col
     if carets := re.match(r"\s*#\s*(\^+)$", below):
-        start, stop = carets.span(1)
-        start -= below[start - 1] == "#"
-        assert (error.loc.col, error.loc.end_col) == (start, stop), f"columns of {error!s}"
+        assert found == (carets.start(1) + 1, carets.end(1)), f"columns of {error!s}"
+    if columns := re.match(r"\s*# columns (\d+) to (\d+)$", below):
+        assert found == tuple(map(int, columns.groups())), f"columns of {error!s}"
     notes = {note.loc.line: note.message for note in error.notes if note.loc}
     for i, line in enumerate(lines, 1):
         if message := marked("note", line):

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "matmul": (lambda x: rnnc.matmul(x, np.ones((6, 2))), lambda f: f @ np.ones((6, 2))),
     "where": (lambda x: rnnc.where(x > 0, x, 0.5), lambda f: np.where(f > 0, f, 0.5)),
     "where of numbers": (lambda x: rnnc.where(x > 0, 1, 0), lambda f: (f > 0) * 1.0),
-    "comparisons": (lambda x: rnnc.where((x <= 0) == (x < 0.5), x, -x), lambda f: np.where((f <= 0) == (f < 0.5), f, -f)),
+    "comparisons": (lambda x: (x <= 0) == (x < 1), lambda f: (f <= 0) == (f < 1)),
     "unequal": (lambda x: rnnc.where(x != x, 1.0, x), lambda f: f),
     "minimum": (lambda x: rnnc.minimum(x, 0), lambda f: np.minimum(f, 0)),
     "maximum": (lambda x: rnnc.maximum(0.1, x), lambda f: np.maximum(0.1, f)),
@@ -87,12 +87,10 @@ def test_over_features(name: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [n for n in CASES if n != "slice with a place for the batch"])
 def test_over_weights(name: str) -> None:
     """A weight has no batch axis; its axes are counted alike."""
     ours, numpys = CASES[name]
-    if name == "slice with a place for the batch":
-        pytest.skip("a weight has no batch axis to leave a place for")
 
     @net
     def model(x=stream(1), *, W=glorot(3, 6)):

@@ -7,4 +7,4 @@ def model(x, *, W=glorot("in", "out")):
 
 
 model.params  # error: model does not know its dimension in
-#^^^^^^^^^^^
+# columns 1 to 12

@@ -5,4 +5,4 @@ from rnnc import net, stream
 def model(x=stream()):
     y = x * 2
     return print(y)  # error: the body returns nothing
-    #^^^^^^^^^^^^^^
+    # columns 5 to 19
