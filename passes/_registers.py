@@ -11,10 +11,10 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from rnnc import slots
 from rnnc.build import Builder
 from rnnc.dims import Dim, names, substitute
 from rnnc.ir import Array, Graph
+from rnnc.loops import slots
 from rnnc.ops.declare import OPS
 from rnnc.types import TensorType
 

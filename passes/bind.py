@@ -27,8 +27,8 @@ import numpy as np
 
 from rnnc.build import Builder
 from rnnc.ir import Array, Graph, Node
+from rnnc.loops.slots import broadcast
 from rnnc.pipeline import Pass
-from rnnc.slots import broadcast
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import ClassVar
 
-from rnnc.bodies import edit_body
 from rnnc.ir import Graph
+from rnnc.loops.bodies import edit_body
 from rnnc.passes.algebra import algebra
 from rnnc.passes.fold import fold
 from rnnc.passes.share import share

@@ -11,14 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rnnc.pipeline import Pass
-from rnnc.remarks import Remark, remark
-
 from rnnc.ir import Graph
+from rnnc.loops.regions import operands
 from rnnc.passes.scan import Scan
 from rnnc.passes.straight import Straight
+from rnnc.pipeline import Pass
 from rnnc.plan import PLANS, Plan, Refusal, Sizes
-from rnnc.regions import operands
+from rnnc.remarks import Remark, remark
 from rnnc.rewrite import sweep
 
 GENERAL: tuple[Plan, ...] = (Scan(), Straight())

@@ -41,10 +41,10 @@ from rnnc.addition import is_product, is_term, terms, total
 from rnnc.build import Builder
 from rnnc.dims import Dim
 from rnnc.ir import Graph, Node
+from rnnc.loops.slots import broadcast
 from rnnc.ops import OPS
 from rnnc.pipeline import TYPED, Pass
 from rnnc.rewrite import sweep, used_once
-from rnnc.slots import broadcast
 from rnnc.timing import timing
 from rnnc.types import TensorType
 

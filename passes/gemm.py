@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rnnc.addition import is_product, is_term, terms, total
-from rnnc.bodies import edit_body
 from rnnc.build import Builder
 from rnnc.ir import Graph
+from rnnc.loops.bodies import edit_body
 from rnnc.pipeline import TYPED, Pass
 from rnnc.rewrite import prune, used_once
 

@@ -34,11 +34,11 @@ from rnnc.build import Builder
 from rnnc.dims import Dim, dim
 from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph, Output, State
-from rnnc.lifting import Operand, lift_op, over_time
-from rnnc.looping import Register, components, cut, is_loop, registers, untie
+from rnnc.loops.lifting import Operand, lift_op, over_time
+from rnnc.loops.looping import Register, components, cut, is_loop, registers, untie
+from rnnc.loops.regions import over_time as sequence_of
 from rnnc.ops import OPS
 from rnnc.pipeline import ACYCLIC, TYPED, Pass
-from rnnc.regions import over_time as sequence_of
 from rnnc.rewrite import sweep
 from rnnc.timing import timing
 from rnnc.types import tensor

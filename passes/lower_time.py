@@ -31,8 +31,8 @@ from typing import Any, ClassVar
 
 from rnnc.build import Builder
 from rnnc.ir import Graph
+from rnnc.loops.slots import whole
 from rnnc.pipeline import LOWERED, TYPED, Pass
-from rnnc.slots import whole
 from rnnc.types import TensorType
 
 

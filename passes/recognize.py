@@ -13,14 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rnnc.pipeline import Pass
-from rnnc.remarks import Remark, remark
-
 from rnnc.ir import Graph
 from rnnc.passes.native_gru import NativeGRU
 from rnnc.passes.native_lstm import NativeLSTM
 from rnnc.passes.native_rnn import NativeRNN
+from rnnc.pipeline import Pass
 from rnnc.plan import Plan, Refusal
+from rnnc.remarks import Remark, remark
 
 NATIVE: tuple[Plan, ...] = (NativeLSTM(), NativeGRU(), NativeRNN())
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rnnc.bodies import edit_body
 from rnnc.build import Builder
 from rnnc.ir import Graph
+from rnnc.loops.bodies import edit_body
 from rnnc.passes._registers import agree, behind, depth, older
 from rnnc.pipeline import Pass
 from rnnc.rewrite import sweep, used_once

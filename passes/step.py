@@ -26,9 +26,9 @@ from typing import ClassVar
 from rnnc.build import Builder
 from rnnc.errors import FormError
 from rnnc.ir import Graph
+from rnnc.loops.slots import push, read
 from rnnc.pipeline import ACYCLIC, Pass
 from rnnc.rewrite import sweep
-from rnnc.slots import push, read
 
 
 @dataclass(frozen=True)

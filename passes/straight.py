@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
+from rnnc.loops.straightline import unroll_region
 from rnnc.plan import Plan, Refusal, Sizes
 from rnnc.plan_costs import body_cost, steps
-from rnnc.straightline import unroll_region
 
 MOST_STEPS = 8
 

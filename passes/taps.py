@@ -27,10 +27,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnnc import slots
 from rnnc.build import Builder
 from rnnc.dims import Poly, product
 from rnnc.ir import Attr, Graph, state_type
+from rnnc.loops import slots
 from rnnc.passes._registers import number, slot_keys
 from rnnc.passes._sums import SIGNS, Term, by_feature, chain, plain, top, total, tree
 from rnnc.pipeline import ACYCLIC, Pass

@@ -17,10 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rnnc import slots
-from rnnc.bodies import edit_body
 from rnnc.build import Builder
 from rnnc.ir import Graph, Node, state_type
+from rnnc.loops import slots
+from rnnc.loops.bodies import edit_body
 from rnnc.passes._registers import number
 from rnnc.passes.algebra import algebra
 from rnnc.pipeline import Pass

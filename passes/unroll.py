@@ -2,7 +2,7 @@
 
 What is on no cycle is still computed for all steps at once; only what is on a cycle is written out step by
 step. With ``separate``, all of it is: the steps then meet only where sequences come in and go out, so that
-each step can have inputs and outputs of its own (:mod:`rnnc.ends`).
+each step can have inputs and outputs of its own (:mod:`rnnc.loops.ends`).
 
 Before::
 
@@ -31,12 +31,12 @@ from typing import ClassVar
 from rnnc.build import Builder
 from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph
-from rnnc.looping import components, is_loop, untie
+from rnnc.loops.looping import components, is_loop, untie
+from rnnc.loops.regions import over_time
+from rnnc.loops.straightline import Straight, Written, refuse_too_many, stack, unroll_region
 from rnnc.passes.lift import lengths_of, lift
 from rnnc.pipeline import ACYCLIC, TYPED, Pass
-from rnnc.regions import over_time
 from rnnc.rewrite import sweep
-from rnnc.straightline import Straight, Written, refuse_too_many, stack, unroll_region
 from rnnc.timing import timing
 
 

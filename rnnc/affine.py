@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from rnnc.ir import Graph
+from rnnc.loops.regions import operands
 from rnnc.matrix import Bias, Full, Make, Matrix, Pick, Placed, spread
-from rnnc.regions import operands
 from rnnc.types import TensorType
 
 

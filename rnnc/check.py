@@ -28,7 +28,7 @@ from rnnc.inspect import manifest_of, read_model
 from rnnc.inspect.cost import NATIVE
 from rnnc.inspect.sizes import bodies
 from rnnc.ir import Array, Graph
-from rnnc.reference import run as run_reference
+from rnnc.machine.reference import run as run_reference
 from rnnc.runtime import Stream, session
 
 #: How far results may lie apart: absolutely up to 1, relatively above.

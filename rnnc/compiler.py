@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -102,12 +104,25 @@ def compile(
     made = Form(form, steps, separate, batch_first, latency(traced))
     options = {"steps": steps, "separate": separate, "lengths": lengths, "target": target, **(sizes or {})}
     passes = _pipeline(pipeline, made, options)
-    with collecting() as remarks:
+    with collecting() as remarks, _no_garbage_collection():
         graph = passes.run(traced)
-    _check_result(graph, made, passes)
-    from rnnc.emit.model import write_model
+        _check_result(graph, made, passes)
+        from rnnc.emit.model import write_model
 
-    return Compiled(write_model(graph, made, opset), made, passes, traced, graph, remarks)
+        proto = write_model(graph, made, opset)
+    return Compiled(proto, made, passes, traced, graph, remarks)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Graphs are many small objects that all live to the end; the collector would walk them ever again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _check(

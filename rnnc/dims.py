@@ -159,7 +159,7 @@ def product(dims: Iterable[int | Poly]) -> int | Poly:
 
 
 def solve(a: int | Poly, b: int | Poly, free: set[str]) -> dict[str, int | Poly] | None:
-    """A binding of one ``free`` name that makes ``a == b``; ``{}`` if they are equal, ``None`` if none is found.
+    """A binding of one ``free`` name that makes ``a == b``: ``{}`` if they are equal, ``None`` without one.
 
     One linear equation is solved, in a name whose coefficient divides the rest.
     """

@@ -10,9 +10,9 @@ from rnnc.affine import Form, Forms, Source
 from rnnc.dims import Dim
 from rnnc.errors import Loc
 from rnnc.ir import Graph
+from rnnc.loops.regions import Operands, operands
 from rnnc.mixtures import Factor, number
 from rnnc.plan import Refusal
-from rnnc.regions import Operands, operands
 
 #: Activations that ONNX's recurrent ops know without parameters.
 ACTIVATIONS: Mapping[str, str] = {

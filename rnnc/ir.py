@@ -1,8 +1,8 @@
 """The graph: values in single assignment, joined by numbered operand edges.
 
-A :class:`Graph` holds a ``networkx.MultiDiGraph`` in which a node is a value, known by its name, and an edge's
-key is the operand slot it fills. Its :class:`Interface` says what the model is to the outside; passes never
-change it. A graph is at one of two levels:
+A :class:`Graph` holds a ``networkx.MultiDiGraph`` in which a node is a value, known by its name, and an
+edge's key is the operand slot it fills. Its :class:`Interface` says what the model is to the outside; passes
+never change it. A graph is at one of two levels:
 
 ``stream``     every value is one step of a stream (or the same at every step), and ``delay`` joins the steps;
 ``function``   an acyclic function of whole tensors, where time, if there is any, is an axis.
@@ -111,7 +111,7 @@ def state_type(slot: TensorType, depth: int) -> TensorType:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interface:
-    """What a model is to the outside. ``params`` maps paths to arrays, ``None`` where only the type is known."""
+    """What a model is to the outside. ``params`` maps paths to arrays, ``None`` if only types are known."""
 
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
@@ -138,6 +138,7 @@ class Graph:
         self.by = ""
         self._rank: dict[str, int] = {}
         self._next = 0
+        self._order: list[str] | None = None  # as long as nothing has changed
 
     # -- reading ------------------------------------------------------------------------------------------
     def __getitem__(self, value: str) -> Node:
@@ -163,7 +164,7 @@ class Graph:
         return tuple(src for _, src in sorted(pairs))
 
     def uses(self, value: str) -> list[tuple[str, int]]:
-        """Every (user, slot) that reads ``value``, in a fixed order; the interface's own uses not among them."""
+        """Every (user, slot) that reads ``value``, in a fixed order, without the interface's own uses."""
         found = [(user, slot) for user, slots in self._succ(value).items() for slot in slots]
         return sorted(found, key=lambda use: (self._rank[use[0]], use[1]))
 
@@ -181,6 +182,11 @@ class Graph:
         Of the possible orders, the one closest to that of addition. Raises :class:`VerifyError` if values
         depend on one another without a delay between.
         """
+        if self._order is None:
+            self._order = self._sorted()
+        return list(self._order)
+
+    def _sorted(self) -> list[str]:
         waits: dict[str, int] = {}
         ready: list[tuple[int, str]] = []
         for v in self.nx:
@@ -318,7 +324,7 @@ class Graph:
         new.nx = self.nx.copy()
         new.outputs, new.finals = dict(self.outputs), dict(self.finals)
         new._rank = {v: i for i, (v, _) in enumerate(sorted(self._rank.items(), key=lambda kv: kv[1]))}
-        new._next = self._next
+        new._next, new._order = self._next, self._order
         return new
 
     def freeze(self) -> Graph:
@@ -329,6 +335,7 @@ class Graph:
     def _change(self) -> None:
         if self.frozen:
             raise VerifyError(f"{self.name} is frozen: change a copy")
+        self._order = None
 
     def _connect(self, operand: str, user: str, slot: int) -> None:
         if operand not in self.nx:

@@ -200,7 +200,7 @@ class Placed(Matrix):
 
     def then(self, w: Matrix) -> Matrix:
         """``self @ w``: only the rows of ``w`` that meet ``inner`` matter."""
-        if isinstance(w, Pick | Placed):
+        if isinstance(w, Pick | Placed | Diagonal):
             return super().then(w)
         return self.inner.then(w.lines(self.at, self.at + self.inner.cols))
 

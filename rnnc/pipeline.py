@@ -22,7 +22,7 @@ from lark import Token
 from rnnc.errors import FormError, VerifyError
 from rnnc.ir import Graph
 from rnnc.ops import OPS
-from rnnc.syntax import Language, Source, did_you_mean
+from rnnc.text.syntax import Language, Source, did_you_mean
 from rnnc.verify import verify
 
 #: Invariants that passes need and give.

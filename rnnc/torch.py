@@ -19,16 +19,16 @@ from typing import Any
 
 from rnnc.dims import dim
 from rnnc.errors import MissingExtra, RnncError, TypeMismatch
-from rnnc.evaluate import Function
 from rnnc.frontend.assemble import trace
 from rnnc.frontend.states import registers
 from rnnc.frontend.trace import Trace
 from rnnc.frontend.values import Value
 from rnnc.ir import Array, Graph
-from rnnc.library import Library, Sizes, bind, shape_of
+from rnnc.loops.regions import over_time as _over_time
+from rnnc.machine.evaluate import Function
+from rnnc.machine.library import Library, Sizes, bind, shape_of
 from rnnc.passes import STREAMS
 from rnnc.pipeline import Pipeline
-from rnnc.regions import over_time as _over_time
 from rnnc.types import short_dtype
 
 try:

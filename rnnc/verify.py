@@ -43,10 +43,10 @@ import networkx as nx
 from rnnc.dims import Dim, Poly
 from rnnc.errors import Loc, TypeMismatch, VerifyError
 from rnnc.ir import SOURCES, Attr, Graph, Input, Node, Output, state_type
-from rnnc.literals import is_name
+from rnnc.loops.regions import over_time, region_type
 from rnnc.ops import OPS
 from rnnc.ops.declare import Op, broadcast_shapes, same_dtype
-from rnnc.regions import over_time, region_type
+from rnnc.text.literals import is_name
 from rnnc.timing import Timing, timing
 from rnnc.types import DTYPES, TensorType, TupleType, Type, tensor, type_of
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnc.ir import Array, Graph, Input, Output
-from rnnc.reference import Result, random_arrays, run
+from rnnc.machine.reference import Result, random_arrays, run
 from rnnc.types import TensorType
 
 #: Steps and batch sizes to try, where the graphs leave the choice.

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from rnnc.build import Builder
 from rnnc.ir import Graph, Input, Interface, Output, State
-from rnnc.reference import Arrays, random_arrays
+from rnnc.machine.reference import Arrays, random_arrays
 from rnnc.types import tensor
 
 N = 3

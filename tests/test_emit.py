@@ -17,8 +17,8 @@ from rnnc.emit.names import Names, state_stem
 from rnnc.emit.save import to_bytes
 from rnnc.errors import FormError
 from rnnc.ir import Graph
-from rnnc.reference import random_arrays
-from rnnc.reference import run as run_reference
+from rnnc.machine.reference import random_arrays
+from rnnc.machine.reference import run as run_reference
 from rnnc.text import parse
 
 CHUNK = Form("chunk")

@@ -20,7 +20,7 @@ from rnnc.emit.places import parse_place, place, relative
 from rnnc.emit.save import save, tensors, to_bytes
 from rnnc.errors import FileError, FormError, Loc
 from rnnc.ir import State
-from rnnc.reference import random_arrays
+from rnnc.machine.reference import random_arrays
 from rnnc.text import parse
 from rnnc.types import tensor
 from tests.test_emit import REGION, graph, model

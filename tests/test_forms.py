@@ -15,8 +15,8 @@ from rnnc import unroll
 from rnnc.compiler import Compiled, compile
 from rnnc.emit.form import FormName
 from rnnc.ir import Graph
-from rnnc.reference import Arrays, random_arrays
-from rnnc.reference import run as run_reference
+from rnnc.machine.reference import Arrays, random_arrays
+from rnnc.machine.reference import run as run_reference
 from rnnc.runtime import Stream, session
 from rnnc.text import parse
 from tests.semantics import Case, cases

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import rnnc.passes as passes
 from rnnc.ir import Array, Graph
+from rnnc.machine.reference import Arrays, Result, run
 from rnnc.pipeline import Pipeline
-from rnnc.reference import Arrays, Result, run
 from rnnc.text import parse, show
 from rnnc.verify import verify
 from tests.strategies import arrays, graphs

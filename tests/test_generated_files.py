@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rnnc.compiler import Compiled, compile
 from rnnc.ir import Graph
-from rnnc.reference import Arrays, run
+from rnnc.machine.reference import Arrays, run
 from rnnc.runtime import Stream, session
 from tests.strategies import arrays, graphs
 from tests.streaming import several

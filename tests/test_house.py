@@ -23,28 +23,37 @@ LAYERS = """
 errors
 dims
 types
+remarks text.syntax
 ops.declare
 ops
 ir
-build regions plan
-text verify
-reference
+build timing text.literals
+text loops.regions machine.library
+verify loops.slots matrix plan plan_costs mixtures
 rewrite
+addition affine loops machine
 pipeline
+gates
+packing
+passes
 frontend
+torch
 rnnc cells
 emit
+inspect ports
 runtime
-passes
 compiler
-inspect
 check
 cli
 __main__
 """
 
 #: Imports against the layers, and why: (importer, imported) -> reason.
-UPWARD: dict[tuple[str, str], str] = {}
+UPWARD: dict[tuple[str, str], str] = {
+    ("rnnc", "rnnc.compiler"): "the public face, loaded when it is asked for",
+    ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",
+    ("rnnc.frontend.layers", "rnnc.torch"): "layer.to_torch() is a method, and torch an extra",
+}
 
 #: The only modules and packages that may import these libraries; none does so while ``import rnnc`` runs.
 IMPORTERS = {"onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check"}, "onnxruntime": {"rnnc.runtime"}}

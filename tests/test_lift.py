@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 import rnnc.passes  # noqa: F401 - pipelines know the passes
-from rnnc.ends import separate_ends
 from rnnc.errors import CycleError, FormError, Loc
-from rnnc.evaluate import function
 from rnnc.ir import Graph
+from rnnc.loops.ends import separate_ends
+from rnnc.loops.regions import operands
+from rnnc.machine.evaluate import function
+from rnnc.machine.reference import random_arrays, run
 from rnnc.passes.fuse_gates import FuseGates
 from rnnc.passes.lift import Lift, lift
 from rnnc.passes.step import step
 from rnnc.passes.unroll import Unroll
 from rnnc.pipeline import Pipeline
-from rnnc.reference import random_arrays, run
-from rnnc.regions import operands
 from rnnc.text import parse
 from tests.meaning import disagreement, with_params
 

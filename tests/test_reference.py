@@ -7,7 +7,7 @@ import pytest
 
 from rnnc.errors import CycleError, RnncError, TypeMismatch, VerifyError
 from rnnc.ir import Graph
-from rnnc.reference import random_arrays, run
+from rnnc.machine.reference import random_arrays, run
 from rnnc.text import parse
 
 FIBONACCI = """
@@ -328,8 +328,8 @@ def test_random_arrays_depend_on_seed_and_name_alone():
 @pytest.mark.torch
 def test_a_graph_runs_on_torch_and_is_differentiable():
     torch = pytest.importorskip("torch")
-    from rnnc.evaluate import function
-    from rnnc.library import Library
+    from rnnc.machine.evaluate import function
+    from rnnc.machine.library import Library
 
     inputs, states, params = random_arrays(parse(LOOP), 3, T=4)
     wanted = run(parse(LOOP), inputs, states, params)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import rnnc.passes  # noqa: F401 - pipelines know the passes
-from rnnc.bodies import edit_body, shrink
 from rnnc.errors import RnncError, VerifyError
 from rnnc.ir import Graph
+from rnnc.loops.bodies import edit_body, shrink
+from rnnc.machine.reference import random_arrays, run
 from rnnc.ops import OPS, add, concat, mul, neg, relu, tanh, where
 from rnnc.ops import slice as cut
 from rnnc.passes.share import congruence
 from rnnc.pipeline import Pipeline
-from rnnc.reference import random_arrays, run
 from rnnc.rewrite import Rules, Value, Var, apply_rules, constant, rewrite, ruleset, sweep
 from rnnc.text import parse, show
 from tests.conftest import CUT, NEXT, run_line

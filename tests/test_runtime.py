@@ -19,9 +19,9 @@ from rnnc.emit.model import write_model
 from rnnc.emit.save import save, to_bytes
 from rnnc.errors import FileError, FormError, Loc, MissingExtra, RnncError
 from rnnc.ir import Graph
+from rnnc.machine.reference import Result
+from rnnc.machine.reference import run as run_reference
 from rnnc.pipeline import Pipeline
-from rnnc.reference import Result
-from rnnc.reference import run as run_reference
 from rnnc.runtime import Stream, manifest_of, run_file, session, time_axis
 from rnnc.text import parse
 

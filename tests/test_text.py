@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rnnc.build import Builder
 from rnnc.errors import Loc, TextError
 from rnnc.ir import Graph, Input, Interface, Output, State
-from rnnc.literals import Digest, digest, is_name, read_scalar, show_attr, show_scalar
 from rnnc.text import parse, show
+from rnnc.text.literals import Digest, digest, is_name, read_scalar, show_attr, show_scalar
 from rnnc.types import DTYPES, tensor
 
 CANONICAL = {

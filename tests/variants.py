@@ -1,4 +1,4 @@
-"""The many ways to write one cell: LSTM, GRU and RNN as stream graphs, every choice that a writer has a field.
+"""The many ways to write one cell: LSTM, GRU, RNN as stream graphs, with a field for each choice of a writer.
 
 All writings of a cell mean the same family of functions, so each must be found to be the same native op.
 """
@@ -19,8 +19,8 @@ from rnnc.types import tensor
 HIDDEN = 3
 WIDTHS = {"x": 4, "u": 2}
 
-#: How the products of a sum are laid out: a weight for each gate and operand, for each gate, for each operand,
-#: or one for all.
+#: How the products of a sum are laid out: a weight for each gate and operand, for each gate, for each
+#: operand, or one for all.
 WEIGHTS = ("separate", "joined", "fused", "one")
 PARTING = ("split", "slice", "gates")
 SUMS = ("left", "right", "backward")
@@ -217,7 +217,9 @@ def lstm(how: Writing) -> Graph:
     old, memory = cell.previous("h"), cell.previous("c")
     b, mul = cell.b, cell.mul
     coupled = how.update != "plain"
-    names = [n for n in "ifgo" if not coupled or n != ("i" if how.update in ("minus f", "mirror", "from") else "f")]
+    names = [
+        n for n in "ifgo" if not coupled or n != ("i" if how.update in ("minus f", "mirror", "from") else "f")
+    ]
     acts = {n: "tanh" if n == "g" else "sigmoid" for n in names}
     seen = [n for n in how.peepholes if n in names]
     late = {n: "" if n in seen or (how.update == "mirror" and n == "f") else act for n, act in acts.items()}

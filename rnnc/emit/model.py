@@ -16,9 +16,9 @@ from rnnc.emit.places import parse_place
 from rnnc.emit.scan import LoopWriter, loop_body
 from rnnc.emit.scope import Scope
 from rnnc.emit.shapes import Sizes
-from rnnc.ends import separate_ends
 from rnnc.errors import FormError, Loc
 from rnnc.ir import Graph
+from rnnc.loops.ends import separate_ends
 from rnnc.ops.declare import OPS
 from rnnc.types import TensorType
 

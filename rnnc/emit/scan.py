@@ -25,8 +25,8 @@ from rnnc.emit.names import input_values
 from rnnc.emit.scope import ONNX_DTYPE, Scope
 from rnnc.emit.shapes import Sizes
 from rnnc.ir import Graph
+from rnnc.loops.regions import operands
 from rnnc.passes.step import step
-from rnnc.regions import operands
 from rnnc.types import TensorType, tensor
 
 

@@ -11,7 +11,7 @@ from rnnc.errors import FormError
 from rnnc.frontend.assemble import trace
 from rnnc.frontend.layers import Unrolled, as_layer
 from rnnc.ir import Array
-from rnnc.reference import run
+from rnnc.machine.reference import run
 
 
 def reference(

@@ -67,7 +67,9 @@ def last(v: Any) -> Any:
 
 
 def _region(*_: Type, **__: Any) -> Type:
-    raise NotImplementedError("the type of a region follows from its body: use rnnc.regions.region_type")
+    raise NotImplementedError(
+        "the type of a region follows from its body: use region_type"
+    )
 
 
 @op(type=_region, structural=True)

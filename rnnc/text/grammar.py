@@ -13,10 +13,10 @@ from lark import Token, Tree
 from rnnc.dims import dim
 from rnnc.errors import TypeMismatch
 from rnnc.ir import Array, Attr, Graph, Input, Interface, Level, Output, State
-from rnnc.literals import NAME, NUMBER, Digest, read_array, read_scalar, read_word
 from rnnc.ops import OPS
 from rnnc.ops.declare import Op
-from rnnc.syntax import Language, Source, did_you_mean
+from rnnc.text.literals import NAME, NUMBER, Digest, read_array, read_scalar, read_word
+from rnnc.text.syntax import Language, Source, did_you_mean
 from rnnc.types import TensorType, TupleType, Type, parse_type, type_of
 
 _RULES = r"""

@@ -24,7 +24,7 @@ from array_api_compat import array_namespace
 from rnnc.dims import Dim, dim
 from rnnc.errors import CycleError, RnncError
 from rnnc.ir import SOURCES, Graph, state_type
-from rnnc.library import NUMPY, Library, Sizes, bind, call_of, shape_of
+from rnnc.machine.library import NUMPY, Library, Sizes, bind, call_of, shape_of
 from rnnc.timing import timing
 from rnnc.types import TensorType
 

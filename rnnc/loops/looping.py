@@ -19,8 +19,8 @@ from rnnc.build import Builder
 from rnnc.dims import Dim
 from rnnc.errors import CycleError, Note
 from rnnc.ir import Graph, Input, Interface, Output, State
-from rnnc.regions import region_type
-from rnnc.slots import history, whole
+from rnnc.loops.regions import region_type
+from rnnc.loops.slots import history, whole
 from rnnc.timing import Timing
 from rnnc.types import TensorType
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from rnnc.build import Builder
 from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph
-from rnnc.looping import components
-from rnnc.regions import operands
-from rnnc.slots import read
+from rnnc.loops.looping import components
+from rnnc.loops.regions import operands
+from rnnc.loops.slots import read
 from rnnc.timing import timing
 
 #: The number of nodes beyond which a file is of no use to anyone.
@@ -54,7 +54,7 @@ class Straight:
         return found if isinstance(found, str) else found[step]
 
     def state(self, path: str) -> str:
-        """The content of a state's register after the steps, as :mod:`rnnc.slots` lays it out."""
+        """The content of a state's register after the steps, as :mod:`rnnc.loops.slots` lays it out."""
         state, value = self.source.interface.state(path), self.source.finals[path]
         init, kept = self.at(state.source, 0), min(state.depth, self.steps)
         newest = [self.at(value, self.steps - 1 - i) for i in range(kept)]

@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from rnnc.dims import dim
 from rnnc.errors import RnncError, TypeMismatch, VerifyError
-from rnnc.evaluate import Function
 from rnnc.ir import Array, Graph
-from rnnc.library import Library, Sizes, bind, shape_of
-from rnnc.regions import over_time
-from rnnc.streams import Streams
+from rnnc.loops.regions import over_time
+from rnnc.machine.evaluate import Function
+from rnnc.machine.library import Library, Sizes, bind, shape_of
+from rnnc.machine.streams import Streams
 from rnnc.types import TensorType, short_dtype
 
 

@@ -1,7 +1,7 @@
 """Evaluation: function graphs run on arrays of any library that speaks the Python array API.
 
 Every value is computed once, by the body of its op; a region is run by the step machine of
-:mod:`rnnc.streams`. So one graph runs on NumPy, which is its meaning, on PyTorch, where it can be
+:mod:`rnnc.machine.streams`. So one graph runs on NumPy, which is its meaning, on PyTorch, where it can be
 differentiated, and on JAX.
 """
 
@@ -15,9 +15,9 @@ import networkx as nx
 from rnnc.dims import Dim, substitute
 from rnnc.errors import RnncError
 from rnnc.ir import SOURCES, Graph
-from rnnc.library import NUMPY, Library, Sizes, bind, call_of
-from rnnc.regions import operands
-from rnnc.streams import Streams
+from rnnc.loops.regions import operands
+from rnnc.machine.library import NUMPY, Library, Sizes, bind, call_of
+from rnnc.machine.streams import Streams
 from rnnc.types import TensorType
 
 

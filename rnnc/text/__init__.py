@@ -20,7 +20,7 @@ tensors' full types. One step has the same without a leading ``T``, unless anoth
 
 **The body** has one value a line, with its type as the graph states it. Values named ``%n`` are temporary and
 numbered anew, in order, whenever they are shown. Temporary scalars stand among operands, where equal ones are
-one value. Arrays and attributes are written as :mod:`rnnc.literals` says, the body of a region in place.
+one value. Arrays and attributes are written as :mod:`rnnc.text.literals` says, the body of a region in place.
 Comments start with ``//``; line ends mean no more than spaces.
 """
 
@@ -31,10 +31,10 @@ from typing import cast
 
 import numpy as np
 
-from rnnc.grammar import one_step, parse
 from rnnc.ir import SOURCES, Array, Attr, Graph, Input, Output, State
-from rnnc.literals import Digest, is_name, show_array, show_attr, show_element, show_scalar
 from rnnc.ops import OPS
+from rnnc.text.grammar import one_step, parse
+from rnnc.text.literals import Digest, is_name, show_array, show_attr, show_element, show_scalar
 from rnnc.types import TensorType
 
 __all__ = ["parse", "show"]

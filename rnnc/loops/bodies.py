@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from rnnc import regions
 from rnnc.build import Builder
 from rnnc.ir import Graph
+from rnnc.loops import regions
 from rnnc.rewrite import sweep
 
 

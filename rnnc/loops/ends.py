@@ -10,8 +10,8 @@ from __future__ import annotations
 from rnnc.build import Builder
 from rnnc.errors import FormError
 from rnnc.ir import Graph
+from rnnc.loops.straightline import stack
 from rnnc.rewrite import sweep
-from rnnc.straightline import stack
 
 
 def separate_ends(graph: Graph, steps: int) -> Graph:

@@ -1,0 +1,1 @@
+"""Loops: how streams become functions, by lifting over time, regions, registers and straight-line code."""
