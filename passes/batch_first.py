@@ -34,6 +34,7 @@ class BatchFirst(Pass):
     name: ClassVar[str] = "batch-first"
 
     def apply(self, graph: Graph) -> None:
+        turned: set[str] = set()
         for source in graph.interface.inputs:
             if (
                 source.kind == "stream"
@@ -46,9 +47,12 @@ class BatchFirst(Pass):
                 inner = _swapped(graph, source.name)
                 for user, slot in uses:
                     graph.connect(inner, user, slot)
+                turned.add(source.name)
         for output in graph.interface.outputs:
             value = graph.outputs.get(output.name)
-            if output.kind == "stream" and value is not None and _is_sequence(graph, value, output.type):
+            if value is None or value in turned:  # an input given out as it came has the batch first already
+                continue
+            if output.kind == "stream" and _is_sequence(graph, value, output.type):
                 graph.outputs[output.name] = _swapped(graph, value)
 
 

@@ -33,10 +33,12 @@ class Choose(Pass):
     B: int = 1
 
     def apply(self, graph: Graph) -> None:
-        """Replace each region by its plan's values."""
-        for region in graph.find("region"):
-            self._decide(graph, region)
-        sweep(graph)
+        """Replace each region by its plan's values; what an alternative has regions for comes after it."""
+        regions = graph.find("region")
+        for region in sorted(regions, key=lambda r: not graph[r].attrs.get("alternatives")):
+            if region in graph:
+                self._decide(graph, region)
+                sweep(graph)
 
     def _decide(self, graph: Graph, region: str) -> None:
         node, sizes = graph[region], Sizes(self.T, self.B)
@@ -59,7 +61,8 @@ class Choose(Pass):
         if chosen in alternatives:
             value = operands(graph, region).alternatives[alternatives.index(chosen)]
         else:
-            value = PLANS[chosen]().emit(graph, without_alternatives(graph, region), None)
+            region = without_alternatives(graph, region)
+            value = PLANS[chosen]().emit(graph, region, None)
         if graph[value].op == "tuple":
             _take_apart(graph, value if value == region else graph.replace(region, value))
 

@@ -12,6 +12,7 @@ Nothing is folded into an array much larger than what it is made from.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -42,37 +43,64 @@ class Fold(Pass):
 
 def fold(graph: Graph, *, params: bool = False) -> None:
     """Replace by constants what is known and read by something that is not."""
-    known: dict[str, Any] = {}
-    for v in graph.order():
-        found = _value(graph, v, known, params)
-        if found is not None:
-            known[v] = found
+    known = _known(graph, params)
     roots = set(graph.roots())
-    computed = [v for v in known if graph[v].op not in ("const", "param")]
-    for v in (v for v in computed if isinstance(graph[v].type, TensorType)):
-        if v in roots or any(user not in known for user in graph.nx.succ[v]):
-            graph.replace(v, Builder(graph, v).const(known[v], graph.type(v).dtype))
+    wanted = [
+        v
+        for v in known
+        if graph[v].op not in ("const", "param")
+        and isinstance(graph[v].type, TensorType)
+        and (v in roots or any(user not in known for user in graph.nx.succ[v]))
+    ]
+    for v, array in zip(wanted, _values(graph, list(known), wanted), strict=True):
+        graph.replace(v, Builder(graph, v).const(array, graph.type(v).dtype))
     sweep(graph)
 
 
-def _value(graph: Graph, value: str, known: dict[str, Any], params: bool) -> Any:
-    """The array, or tuple of arrays, that ``value`` always is; ``None`` if that is not known."""
-    node, operands = graph[value], graph.operands(value)
-    if node.op == "const":
-        # A digest in place of an array stands for one that is not here.
-        array = node.attrs["value"]
-        return array if isinstance(array, np.ndarray) else None
-    if node.op == "param":
-        array = graph.interface.params.get(value) if params else None
-        return None if array is None else np.asarray(array, node.tensor.numpy)
-    if node.op == "item":
-        whole = known.get(operands[0])
-        return None if whole is None else whole[node.attrs["k"]]
-    if OPS[node.op].structural or not all(o in known for o in operands):
-        return None
-    if _size(node.type) > max(SMALL, 2 * sum(known[o].size for o in operands)):
-        return None
-    return evaluate(node, [known[o] for o in operands])
+def _known(graph: Graph, params: bool) -> dict[str, None]:
+    """The values that are always the same, and small enough to be computed now, in order."""
+    known: dict[str, None] = {}
+    for v in graph.order():
+        node, operands = graph[v], graph.operands(v)
+        if node.op in ("const", "param"):
+            found = isinstance(_array(graph, v), np.ndarray) and (params or node.op == "const")
+        elif node.op == "item":
+            found = operands[0] in known
+        elif OPS[node.op].structural or not all(o in known for o in operands):
+            found = False
+        else:
+            found = _size(node.type) <= max(SMALL, 2 * sum(_size(graph[o].type) for o in operands))
+        if found:
+            known[v] = None
+    return known
+
+
+def _array(graph: Graph, value: str) -> Any:
+    """The array of a constant or a weight, if it is here: a digest may stand for it."""
+    node = graph[value]
+    return node.attrs["value"] if node.op == "const" else graph.interface.params.get(value)
+
+
+def _values(graph: Graph, known: list[str], wanted: list[str]) -> list[Array]:
+    """The arrays of ``wanted``. What of ``known`` they need is kept only while something still needs it."""
+    needed: Counter[str] = Counter(wanted)
+    for v in reversed(known):
+        if needed[v]:
+            needed.update(graph.operands(v))
+    arrays: dict[str, Any] = {}
+    for v in (v for v in known if needed[v]):
+        node, operands = graph[v], graph.operands(v)
+        if node.op in ("const", "param"):
+            arrays[v] = np.asarray(_array(graph, v), node.tensor.numpy)
+        elif node.op == "item":
+            arrays[v] = arrays[operands[0]][node.attrs["k"]]
+        else:
+            arrays[v] = evaluate(node, [arrays[o] for o in operands])
+        needed.subtract(operands)
+        for o in operands:
+            if not needed[o]:
+                arrays.pop(o, None)
+    return [arrays[v] for v in wanted]
 
 
 def evaluate(node: Node, operands: list[Array]) -> Any:

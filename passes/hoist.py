@@ -13,10 +13,10 @@ once. Four things are done to the values inside, each only where fewer values ar
 - the terms of a sum that are outside are added up first, and so are the factors of a product;
 - products with one weight become one: ``a @ W + b @ W`` is ``(a + b) @ W``;
 - a product with a joined operand, ``concat(x, y1) @ W``, or a summed one, ``(x + y1) @ W``, comes apart
-into what
-  is inside and what is outside, where the latter joins other terms from outside, or the former is less work;
-- a scale that is the same at every step moves into the weight: ``(y1 * c) @ W``, ``(y1 @ W) * c``, ``-(y1 @
-W)``.
+  into what is inside and what is outside, where the latter joins other terms from outside, or the former is
+  less work;
+- a scale that is the same at every step moves into the weight: ``(y1 * c) @ W``, ``(y1 @ W) * c``,
+  ``-(y1 @ W)``.
 
 **Floats are regrouped here**, so that results differ by rounding. Measure: the values inside loops, and
 then the sizes of the products inside.
@@ -152,12 +152,12 @@ class Loop:
             inside, outside = self.split(self.tree(summed)[1])
             if not inside or not outside or not all(self._meets_outside(u) for u in users):
                 continue
+            if any(max(graph.type(v).rank for _, v in half) < 2 for half in (outside, inside)):
+                continue  # a lone vector has no product with a matrix
             b = Builder(graph, (summed, *users))
             halves = [plain(b, total(b, half)) for half in (outside, inside)]
-            if any(graph.type(h).rank < 2 for h in halves):
-                continue
             for user in users:
-                w = self.weight(user)
+                b, w = Builder(graph, (summed, user)), self.weight(user)
                 self.replace(user, b("add", *(b("matmul", h, w) for h in halves)))
 
     def _meets_outside(self, product: str) -> bool:

@@ -38,7 +38,7 @@ from rnnc.loops.lifting import Operand, lift_op, over_time
 from rnnc.loops.looping import Register, components, cut, is_loop, registers, untie
 from rnnc.loops.regions import over_time as sequence_of
 from rnnc.ops import OPS
-from rnnc.pipeline import ACYCLIC, TYPED, Pass
+from rnnc.pipeline import ACYCLIC, STREAMING, TYPED, Pass
 from rnnc.rewrite import sweep
 from rnnc.timing import timing
 from rnnc.types import tensor
@@ -50,7 +50,7 @@ class Lift(Pass):
     name; what lies past the end of a sequence is 0 in the outputs."""
 
     name: ClassVar[str] = "lift"
-    needs: ClassVar[frozenset[str]] = frozenset({TYPED})
+    needs: ClassVar[frozenset[str]] = frozenset({TYPED, STREAMING})
     gives: ClassVar[frozenset[str]] = frozenset({ACYCLIC})
     lengths: bool = False
 

@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 from rnnc.build import Builder
 from rnnc.ir import Graph
 from rnnc.loops.slots import whole
-from rnnc.pipeline import LOWERED, TYPED, Pass
+from rnnc.pipeline import ACYCLIC, LOWERED, TYPED, Pass
 from rnnc.types import TensorType
 
 
@@ -41,7 +41,7 @@ class LowerTime(Pass):
     """``shift``, ``final`` and ``reverse`` in terms of ops that ONNX has."""
 
     name: ClassVar[str] = "lower-time"
-    needs: ClassVar[frozenset[str]] = frozenset({TYPED})
+    needs: ClassVar[frozenset[str]] = frozenset({TYPED, ACYCLIC})
     gives: ClassVar[frozenset[str]] = frozenset({LOWERED})
 
     def apply(self, graph: Graph) -> None:

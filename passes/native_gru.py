@@ -60,17 +60,14 @@ class NativeGRU(Plan):
         loop: Loop = match.loop
         forms = [match.z.form, match.r.form, match.inputs]
         packer = Packer.of(loop, forms)
-        b, x, starts = packer.b, packer.x(), packer.starts()
-        lengths, padded = loop.roles.lengths, x
-        if not isinstance(loop.steps, int):
-            # onnxruntime's GRU aborts the process if there is no step: it gets one more, which none reaches.
-            lengths = lengths or b("expand", b("size", x, axis=0), shape=(loop.batch,))
-            _, *one = graph.type(x).shape
-            padded = b("concat", x, b("expand", b.const(0, "f32"), shape=(1, *one)), axis=0)
+        b, x, starts, lengths = packer.b, packer.x(), packer.starts(), loop.roles.lengths
+        if not lengths and not isinstance(loop.steps, int):
+            # onnxruntime's GRU aborts the process if there is no step, unless the lengths say so too.
+            lengths = b("expand", b("size", x, axis=0), shape=(loop.batch,))
         h, none = Source("state", match.hidden), Form(loop.hidden)
         result = b(
             "gru",
-            padded,
+            x,
             packer.w(forms),
             packer.r([match.z.form.terms.get(h), match.r.form.terms.get(h), match.state.terms.get(h)]),
             packer.biases(forms, [none, none, match.state]),

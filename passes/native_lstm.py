@@ -85,7 +85,8 @@ class NativeLSTM(Plan):
 
     def _read(self, loop: Loop) -> Match:
         loop.need_states(2)
-        miss = Refused("no state is forget ∘ state⁻ + input ∘ candidate", loop.loc())
+        first = next(v for v in loop.body.order() if v in loop.body.finals.values())
+        miss = Refused("no state is forget ∘ state⁻ + input ∘ candidate", loop.loc(first))
         for hidden, cell in permutations(loop.body.finals):
             # The cell is not looked into: the output gate may see it.
             own = Loop.of(loop.graph, loop.region, frozenset({loop.body.finals[cell]}))

@@ -1,4 +1,5 @@
-"""Recognition: finds the native ops that a region could be, and hangs them on it as alternatives.
+"""Recognition: finds the native ops, and the parallel forms, that a region could be, and hangs them on it as
+alternatives.
 
     r: (…) = region(p, Wyy, y.init) {steps = T, body = net loop…}
     ⟶
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rnnc.ir import Graph
+from rnnc.passes.linear_chunks import LinearChunks, chunk_size
 from rnnc.passes.native_gru import NativeGRU
 from rnnc.passes.native_lstm import NativeLSTM
 from rnnc.passes.native_rnn import NativeRNN
@@ -23,25 +25,30 @@ from rnnc.remarks import Remark, remark
 
 NATIVE: tuple[Plan, ...] = (NativeLSTM(), NativeGRU(), NativeRNN())
 
+#: What a region is that a plan can run, and how it runs then.
+SAID = {plan.name: (f"an ONNX {plan.name.upper()}", f"one ONNX {plan.name.upper()}") for plan in NATIVE}
+SAID[LinearChunks.name] = ("a linear recurrence", "a linear recurrence in chunks")
+
 
 @dataclass(frozen=True)
 class Recognize(Pass):
-    """Attaches to every region the native ops that compute the same."""
+    """Attaches to every region the other ways to compute the same; ``T`` is how many steps are expected."""
 
     name: ClassVar[str] = "recognize"
+    T: int = 100
 
     def apply(self, graph: Graph) -> None:
         """Add each matching plan's result as an alternative of its region."""
         for region in graph.find("region"):
-            attach(graph, region)
+            attach(graph, region, (*NATIVE, LinearChunks(chunk_size(self.T))))
 
 
-def attach(graph: Graph, region: str) -> None:
-    """Ask every native plan about one region."""
+def attach(graph: Graph, region: str, plans: tuple[Plan, ...] = NATIVE) -> None:
+    """Ask every plan about one region."""
     node = graph[region]
     known = tuple(node.attrs.get("alternatives", ()))
     found: dict[str, str] = {}
-    for plan in NATIVE:
+    for plan in plans:
         if plan.name in known:
             continue
         match = plan.match(graph, region)
@@ -51,12 +58,12 @@ def attach(graph: Graph, region: str) -> None:
                 Remark(
                     "missed",
                     plan.name,
-                    f"not an ONNX {plan.name.upper()}: {match.reason}",
+                    f"not {SAID[plan.name][0]}: {match.reason}",
                     match.loc or where,
                 )
             )
         else:
-            remark(Remark("passed", plan.name, f"can run as one ONNX {plan.name.upper()}", where))
+            remark(Remark("passed", plan.name, f"can run as {SAID[plan.name][1]}", where))
             found[plan.name] = plan.emit(graph, region, match)
     if found:
         attrs = {**node.attrs, "alternatives": (*known, *found)}

@@ -27,7 +27,7 @@ from rnnc.build import Builder
 from rnnc.errors import FormError
 from rnnc.ir import Graph
 from rnnc.loops.slots import push, read
-from rnnc.pipeline import ACYCLIC, Pass
+from rnnc.pipeline import ACYCLIC, STREAMING, TYPED, Pass
 from rnnc.rewrite import sweep
 
 
@@ -36,6 +36,7 @@ class Step(Pass):
     """One step as a function of the inputs and the states."""
 
     name: ClassVar[str] = "step"
+    needs: ClassVar[frozenset[str]] = frozenset({TYPED, STREAMING})
     gives: ClassVar[frozenset[str]] = frozenset({ACYCLIC})
 
     def apply(self, graph: Graph) -> None:

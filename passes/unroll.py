@@ -35,7 +35,7 @@ from rnnc.loops.looping import components, is_loop, untie
 from rnnc.loops.regions import over_time
 from rnnc.loops.straightline import Straight, Written, refuse_too_many, stack, unroll_region
 from rnnc.passes.lift import lengths_of, lift
-from rnnc.pipeline import ACYCLIC, TYPED, Pass
+from rnnc.pipeline import ACYCLIC, STREAMING, TYPED, Pass
 from rnnc.rewrite import sweep
 from rnnc.timing import timing
 
@@ -46,7 +46,7 @@ class Unroll(Pass):
     steps."""
 
     name: ClassVar[str] = "unroll"
-    needs: ClassVar[frozenset[str]] = frozenset({TYPED})
+    needs: ClassVar[frozenset[str]] = frozenset({TYPED, STREAMING})
     gives: ClassVar[frozenset[str]] = frozenset({ACYCLIC})
     steps: int = 1
     separate: bool = False

@@ -62,7 +62,7 @@ from rnnc.frontend.elementwise import (
     thresholded_relu,
     where,
 )
-from rnnc.frontend.inits import constant, given, glorot, normal, ones, stream, uniform, zeros
+from rnnc.frontend.inits import constant, given, glorot, normal, ones, sparse, stream, uniform, zeros
 from rnnc.frontend.language import (
     argmax,
     concat,
@@ -196,6 +196,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "sparse",
     "split",
     "sqrt",
     "squeeze",

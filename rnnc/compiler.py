@@ -15,7 +15,7 @@ import networkx as nx
 from rnnc.emit.form import FORMS, Form, FormName
 from rnnc.errors import FormError
 from rnnc.frontend.assemble import trace
-from rnnc.frontend.layers import Unrolled
+from rnnc.frontend.layers import Unrolled, check_steps
 from rnnc.ir import Graph
 from rnnc.pipeline import Pass, Pipeline
 from rnnc.remarks import Remark, collecting
@@ -144,8 +144,7 @@ def _check(
             raise FormError(
                 "unroll needs the number of steps", hint='Write compile(model, "unroll", steps=20).'
             )
-        if not _positive(steps):
-            raise FormError(f"unroll by {steps!r}: there must be at least one step")
+        check_steps(steps)
     elif steps is not None:
         raise FormError(
             f"the {form} form runs as many steps as it is given", hint='steps goes with form="unroll".'

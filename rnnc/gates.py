@@ -154,11 +154,13 @@ class Loop:
     def need_states(self, count: int) -> None:
         """Refuse states that no native op has: in number, depth, or type."""
         found = self.body.interface.states
+        for s in found:
+            delayed = self.previous(self.body.finals[s.path])
+            if s.depth > 1 or delayed:
+                raise Refused(f"state {delayed or s.path} is read more than one step back", s.loc)
         if len(found) != count:
             raise Refused(f"the loop has {len(found)} states, not {count}", self.loc())
         for s in found:
-            if s.depth != 1:
-                raise Refused(f"state {s.path} is read {s.depth} steps back", s.loc)
             if s.type.rank != 2 or s.type.dtype != "f32" or not isinstance(s.type.shape[1], int):
                 raise Refused(f"state {s.path} is {s.type}, not a float32 vector per sequence", s.loc)
             if s.type != found[0].type:

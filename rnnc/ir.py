@@ -290,6 +290,13 @@ class Graph:
         self._connect(operand, user, slot)
         self.edits.append(Edit("replace", user, self.by))
 
+    def rename(self, value: str, name: str = "") -> str:
+        """Give ``value`` another name, by default a temporary one, and return it."""
+        self._change()
+        name = self.fresh(name)
+        self._rename(value, name)
+        return name
+
     def retype(self, value: str, type: Type) -> None:
         """Give ``value`` another type: how a source is declared anew."""
         self._change()

@@ -56,24 +56,24 @@ def polynomial(graph: Graph, value: str) -> Polynomial:
 
     ``σ(-a)`` is ``1 - σ(a)``, where the graph has that ``σ(a)`` too.
     """
-    mirrors = _mirrors(graph)
+    return _read(graph, value, _mirrors(graph))
 
-    def read(v: str) -> Polynomial:
-        node, args = graph[v], graph.operands(v)
-        known = number(graph, v)
-        if known is not None:
-            return _plus({}, {(): known}, 1)
-        match node.op:
-            case "neg":
-                return _plus({}, read(args[0]), -1)
-            case "add" | "sub":
-                return _plus(read(args[0]), read(args[1]), 1 if node.op == "add" else -1)
-            case "mul":
-                a, b = read(args[0]), read(args[1])
-                return _times(a, b) if len(a) * len(b) <= MOST_PRODUCTS else {(v,): 1}
-        return {(): 1, (mirrors[v],): -1} if v in mirrors else {(v,): 1}
 
-    return read(value)
+def _read(graph: Graph, value: str, mirrors: Mapping[str, str]) -> Polynomial:
+    node, args = graph[value], graph.operands(value)
+    known = number(graph, value)
+    if known is not None:
+        return _plus({}, {(): known}, 1)
+    match node.op:
+        case "neg":
+            return _plus({}, _read(graph, args[0], mirrors), -1)
+        case "add" | "sub":
+            a, b = (_read(graph, x, mirrors) for x in args)
+            return _plus(a, b, 1 if node.op == "add" else -1)
+        case "mul":
+            a, b = (_read(graph, x, mirrors) for x in args)
+            return _times(a, b) if len(a) * len(b) <= MOST_PRODUCTS else {(value,): 1}
+    return {(): 1, (mirrors[value],): -1} if value in mirrors else {(value,): 1}
 
 
 def readings(graph: Graph, value: str, is_old: Callable[[str], bool]) -> Iterator[Mixture]:
@@ -130,11 +130,14 @@ def _times(a: Polynomial, b: Polynomial) -> Polynomial:
 
 
 def _mirrors(graph: Graph) -> dict[str, str]:
-    """Each ``σ(-a)`` with its ``σ(a)``."""
-    by_operand = {graph.operands(v)[0]: v for v in graph.find("sigmoid")}
-    found = {}
-    for v in by_operand.values():
-        inner = graph.operands(v)[0]
-        if graph[inner].op == "neg" and graph.operands(inner)[0] in by_operand:
-            found[v] = by_operand[graph.operands(inner)[0]]
+    """Each ``σ(-a)`` that follows a ``σ(a)``, with that."""
+    seen: dict[frozenset[tuple[tuple[str, ...], float]], str] = {}
+    found: dict[str, str] = {}
+    for v in graph.find("sigmoid"):
+        inner = _read(graph, graph.operands(v)[0], {})
+        opposite = seen.get(frozenset(_plus({}, inner, -1).items()))
+        if opposite:
+            found[v] = opposite
+        else:
+            seen.setdefault(frozenset(inner.items()), v)
     return found

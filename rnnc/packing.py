@@ -92,8 +92,6 @@ def finish(packer: Packer, x: str, result: str, starts: Mapping[str, str]) -> st
     b, loop = packer.b, packer.loop
     y, *ends = b.items(result)
     graph, body, steps = loop.graph, loop.body, loop.steps
-    if graph.type(y).shape[0] != steps:  # the op got one step more
-        y = b("slice", y, axis=0, start=0, stop=-1)
     over_time = b("squeeze", y, axes=(1,))
     last: dict[str, str] = {}
     for (path, start), end in zip(starts.items(), ends, strict=True):

@@ -27,12 +27,14 @@ from rnnc.verify import verify
 
 #: Invariants that passes need and give.
 TYPED = "typed"
+STREAMING = "streaming"
 ACYCLIC = "acyclic"
 LOWERED = "lowered"
 
 #: When a graph that the verifier accepts has an invariant.
 INVARIANTS: Mapping[str, Callable[[Graph], bool]] = {
     TYPED: lambda graph: True,  # the verifier sees to it
+    STREAMING: lambda graph: graph.level == "stream",
     ACYCLIC: lambda graph: graph.level == "function",
     LOWERED: lambda graph: graph.level == "function" and not any(OPS[graph[v].op].lowered for v in graph),
 }

@@ -16,6 +16,8 @@ NATIVE_STEP = 0.2  # one step of a native op, besides its products
 MULTIPLY_ADD = 4.2e-5  # within the second-level cache
 OUT_OF_CACHE = 3.7  # how much slower weights stream from memory at batch 1
 CACHE_ELEMENTS = 400_000
+CHUNKS = 25.0  # a recurrence in chunks, besides its two loops: laying out its steps, starting the loops
+CHUNKED_ELEMENT = 0.0013  # one element at one step, in chunks, beyond what a Scan pays for it
 
 FREE = frozenset({"const", "input", "init", "param", "delay", "item", "tuple"})
 PRODUCTS = frozenset({"matmul", "gemm", "einsum", "conv"})
@@ -33,6 +35,13 @@ def native_cost(graph: Graph, region: str, gates: int, sizes: Sizes) -> float:
     n = sizes.of(body.interface.states[0].type.shape[-1])
     rows = sizes.B
     return steps(graph, region, sizes) * (NATIVE_STEP + product_cost(rows, gates * n * n))
+
+
+def chunks_cost(count: int, size: int, lane_nodes: int, carry_nodes: int, elements: int) -> float:
+    """A linear recurrence of ``count`` steps in chunks, both of whose loops have so many nodes."""
+    lanes = size * (ITERATION + NODE * lane_nodes)
+    carry = -(-count // size) * (ITERATION + NODE * carry_nodes)
+    return CHUNKS + lanes + carry + CHUNKED_ELEMENT * count * elements
 
 
 def body_cost(body: Graph, sizes: Sizes) -> float:

@@ -23,11 +23,12 @@ class Port:
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    kind: str = ""
 
     @staticmethod
     def read(entry: Mapping[str, Any], name: str = "name") -> Port:
         """The port that an entry of the manifest describes."""
-        return Port(entry[name], entry["dtype"], tuple(entry["shape"]))
+        return Port(entry[name], entry["dtype"], tuple(entry["shape"]), entry.get("kind", ""))
 
     def array(self, given: Any, sizes: dict[str, int]) -> Array:
         """``given`` as a contiguous array, checked; named sizes must agree with ``sizes``, or join them."""
@@ -50,8 +51,12 @@ class Port:
                     f"axis {axis} of {self.name} has {size}{meaning}, and should have {wanted}{meaning}",
                     hint="The batch stays the same until reset()." if declared == "B" else "",
                 )
+            if declared == "B" and size == 0:  # its recurrent ops end the process
+                raise RnncError(f"axis {axis} of {self.name} has no sequences, and onnxruntime needs one")
             if isinstance(declared, str):
                 sizes[declared] = size
+        if self.kind == "lengths" and not np.all((array >= 0) & (array <= sizes.get("T", np.inf))):
+            raise RnncError(f"{self.name} are {array.tolist()}: each is from 0 to the number of steps")
         return np.ascontiguousarray(array).reshape(array.shape)
 
     def _convert(self, given: Any) -> Array:

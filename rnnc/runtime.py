@@ -7,12 +7,14 @@ caller gets wrong is said before onnxruntime sees it.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -24,6 +26,8 @@ from rnnc.ports import Port, StatePort
 #: A file by its path, its content, or what ``compile`` gave.
 Source = str | os.PathLike[str] | bytes | Any
 Provider = str | tuple[str, Mapping[str, Any]]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Where each provider keeps its tensors; all others keep them in the memory of the CPU.
 DEVICES = {
@@ -48,7 +52,7 @@ def session(source: Source, providers: Sequence[Provider] | None = None, threads
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
-    wanted = list(providers or ["CPUExecutionProvider"])
+    wanted = _wanted(providers)
     for provider in wanted:
         name = provider if isinstance(provider, str) else provider[0]
         if name not in ort.get_available_providers():
@@ -74,6 +78,11 @@ def manifest_of(opened: Any) -> dict[str, Any] | None:
     if version != VERSION:
         raise FileError(f"the file's manifest has version {version}, which this rnnc does not know")
     return dict(found)
+
+
+def _wanted(providers: Sequence[Provider] | None) -> list[Provider]:
+    """The providers asked for, or the CPU; one name alone is a list of one."""
+    return [providers] if isinstance(providers, str) else list(providers or ["CPUExecutionProvider"])
 
 
 def _onnxruntime() -> Any:
@@ -134,13 +143,25 @@ class _Turn(NamedTuple):
     before: list[Any]
 
 
+def _one_at_a_time(method: Callable[Concatenate[Stream, P], R]) -> Callable[Concatenate[Stream, P], R]:
+    """``method`` of a stream, which waits while another thread is in one."""
+
+    @functools.wraps(method)
+    def waiting(self: Stream, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return waiting
+
+
 class Stream:
     """A step, chunk or unrolled file, run piece after piece with its states kept between.
 
         stream = Stream("model.onnx")
         y = stream.push(x)
 
-    The first push, or the first state that is set, decides the size of the batch.
+    The first push, or the first state that is set, decides the size of the batch. What several threads do
+    with one stream happens one after another; streams of their own run at the same time.
     """
 
     def __init__(
@@ -165,7 +186,9 @@ class Stream:
         self._device = _device(providers)
         self._batch: int | None = None
         self._turns: list[_Turn] = []
+        self._lock = threading.RLock()
 
+    @_one_at_a_time
     def push(self, *xs: Any) -> Any:
         """Run on the next piece of each input, in the file's order; the output, or a tuple of them.
 
@@ -191,11 +214,13 @@ class Stream:
         ys = tuple(value.numpy() for value in io.get_outputs()[: len(self._outputs)])
         return ys[0] if len(ys) == 1 else ys
 
+    @_one_at_a_time
     def reset(self) -> None:
         """Return to the initial state; the next push may have another batch."""
         self._batch, self._turns = None, []
 
     @property
+    @_one_at_a_time
     def state(self) -> dict[str, Array]:
         """A copy of every state by its path, as the next push finds it. Setting some leaves the others."""
         if self._batch is None and self._states:
@@ -207,18 +232,20 @@ class Stream:
         return {s.path: value.numpy().copy() for s, value in zip(self._states, before, strict=True)}
 
     @state.setter
+    @_one_at_a_time
     def state(self, values: Mapping[str, Any]) -> None:
         paths = [s.path for s in self._states]
+        known = f"Its states are {', '.join(paths) or 'none'}."
+        if not isinstance(values, Mapping):
+            raise RnncError(f"states are set by their paths, in a dict, not {values!r}", hint=known)
         for path in values:
             if path not in paths:
-                raise RnncError(
-                    f"the file has no state {path}", hint=f"Its states are {', '.join(paths) or 'none'}."
-                )
+                raise RnncError(f"the file has no state {path}", hint=known)
         sizes = {} if self._batch is None else {"B": self._batch}
         arrays = {s.path: s.before.array(values[s.path], sizes) for s in self._states if s.path in values}
         if arrays:
             current = {} if self._batch is None else self.state
-            self._begin(sizes["B"], {**current, **arrays})
+            self._begin(sizes.get("B", 1), {**current, **arrays})
 
     def _begin(self, batch: int, states: Mapping[str, Array]) -> None:
         """Fill the buffers for a batch of that size; states not given are at their initial values."""
@@ -242,7 +269,7 @@ class Stream:
 
 def _device(providers: Sequence[Provider] | None) -> tuple[str, int]:
     """Where the first provider keeps tensors: the kind of device, and which."""
-    first = (providers or ["CPUExecutionProvider"])[0]
+    first = _wanted(providers)[0]
     name, options = (first, {}) if isinstance(first, str) else first
     return DEVICES.get(name, "cpu"), int(options.get("device_id", 0))
 

@@ -34,8 +34,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import networkx as nx
@@ -46,9 +45,10 @@ from rnnc.ir import SOURCES, Attr, Graph, Input, Node, Output, state_type
 from rnnc.loops.regions import over_time, region_type
 from rnnc.ops import OPS
 from rnnc.ops.declare import Op, broadcast_shapes, same_dtype
+from rnnc.ops.kinds import wrong
 from rnnc.text.literals import is_name
 from rnnc.timing import Timing, timing
-from rnnc.types import DTYPES, TensorType, TupleType, Type, tensor, type_of
+from rnnc.types import TensorType, TupleType, Type, tensor, type_of
 
 #: Structural ops that only one level of graph has, besides those that a pass lowers.
 STREAM_OPS = frozenset({"delay", "last"})
@@ -106,7 +106,7 @@ class _Verifier:
         if op is None:
             yield f"is computed by {node.op}, which is no op"
             return
-        form = [*self._slots(value, op), *_attributes(op, node.attrs)]
+        form = [*self._slots(value, op), *wrong(op, node.attrs)]
         yield from form or self._type(value, op, node)
 
     def _slots(self, value: str, op: Op) -> Iterator[str]:
@@ -318,45 +318,3 @@ def _time_axes(found: Type, step: TensorType) -> set[Dim | None]:
         for i in (0, 1)
         if found == TensorType(step.dtype, (*step.shape[:i], *shape[i : i + 1], *step.shape[i:]))
     }
-
-
-def _attributes(op: Op, attrs: Mapping[str, Attr]) -> Iterator[str]:
-    """What is wrong with the attributes of a value."""
-    for name, value in attrs.items():
-        declared = op.attrs.get(name)
-        if declared is None:
-            yield f"has the attribute {name}, which {op.name} does not know"
-        elif not _kind(declared.kind)(value):
-            yield f"has {name} = {value!r}, which is no {declared.kind}"
-    missing = [name for name, declared in op.attrs.items() if name not in attrs and declared.required]
-    if missing:
-        yield f"lacks the attribute {', '.join(missing)} of {op.name}"
-
-
-def _is_int(value: Attr) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_KINDS: dict[str, Callable[[Attr], bool]] = {
-    "None": lambda value: value is None,
-    "bool": lambda value: isinstance(value, bool),
-    "int": _is_int,
-    "float": lambda value: isinstance(value, float) or _is_int(value),
-    "str": lambda value: isinstance(value, str),
-    "Dtype": lambda value: value in DTYPES,
-    "Axis": lambda value: _is_int(value) and value >= 0,
-    "Size": lambda value: isinstance(value, Poly) or _is_int(value),
-}
-_TUPLES = {"Axes": "Axis", "Perm": "Axis", "Shape": "Size", "Sizes": "Size"}
-
-
-@cache
-def _kind(kind: str) -> Callable[[Attr], bool]:
-    """Whether a value is of a kind of attributes; kinds that are not known here take anything."""
-    choices = kind.split(" | ")
-    if len(choices) > 1:
-        return lambda value: any(_kind(c)(value) for c in choices)
-    each = _TUPLES.get(kind) or (kind[len("tuple[") : -len(", ...]")] if kind.startswith("tuple[") else "")
-    if each:
-        return lambda value: isinstance(value, tuple) and all(map(_kind(each), value))
-    return _KINDS.get(kind, lambda value: True)

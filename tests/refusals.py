@@ -22,7 +22,7 @@ def projected(x, *, W=glorot(3, 8), R=glorot(2, 8), P=glorot(2, 2), y=zeros(2), 
 
 @net
 def two_taps(x, *, W=W3, R=R3, S=R3, y=R0):
-    y = tanh(x @ W + y[-1] @ R + y[-2] @ S)  # rnn: state y is read 2 steps back
+    y = tanh(x @ W + y[-1] @ R + y[-2] @ S)  # rnn: state y is read more than one step back
     return y
 
 
@@ -48,9 +48,8 @@ def no_input(x, *, R=R3, y=R0):
 @net
 def cell_shown(x, *, W=glorot(3, 8), R=glorot(2, 8), y=zeros(2), c=zeros(2)):
     s = x @ W + y[-1] @ R
-    c = sigmoid(s[..., 0:2]) * c[-1] + sigmoid(s[..., 2:4]) * tanh(
-        s[..., 4:6]
-    )  # lstm: c is needed outside of
+    i = sigmoid(s[..., 2:4])
+    c = sigmoid(s[..., 0:2]) * c[-1] + i * tanh(s[..., 4:6])  # lstm: c is needed outside of the loop
     y = sigmoid(s[..., 6:8]) * tanh(c)
     return y, c
 
@@ -85,9 +84,9 @@ def seen_by_the_candidate(x, *, W=glorot(3, 8), R=glorot(2, 8), p=zeros(2), y=ze
 @net
 def two_kinds_of_gates(x, *, W=glorot(3, 8), R=glorot(2, 8), y=zeros(2), c=zeros(2)):
     s = x @ W + y[-1] @ R
-    f = sigmoid(s[..., 0:2])  # lstm: the input gate is relu, and the forget gate sigmoid
-    c = f * c[-1] + relu(s[..., 2:4]) * tanh(s[..., 4:6])
-    y = sigmoid(s[..., 6:8]) * tanh(c)
+    c = sigmoid(s[..., 0:2]) * c[-1] + sigmoid(s[..., 2:4]) * tanh(s[..., 4:6])
+    o = relu(s[..., 6:8])  # lstm: the input gate is sigmoid, and the output gate relu
+    y = o * tanh(c)
     return y
 
 

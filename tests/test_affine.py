@@ -34,7 +34,8 @@ def numbers(*shape: int, seed: int = 0) -> Any:
 
 
 def full(array: Any) -> Matrix:
-    return Full(*array.shape, lambda b: b.const(array))
+    rows, cols = array.shape
+    return Full(rows, cols, lambda b: b.const(array))
 
 
 def factors(array: Any) -> Bias:

@@ -217,6 +217,8 @@ def test_no_such_source(here):
     assert "is no layer, but a int" in bad("show", "model.py:1+1")
     assert "neither a name nor an expression" in bad("show", "model.py:LSTM(")
     assert "a.onnx is compiled" in bad("compile", "a.onnx", "-o", "b.onnx")
+    assert "'.' is not the name of a module" in bad("show", ".")
+    assert "'' is not the name of a module" in bad("show", ":model")
 
 
 def test_open_sizes(here):
@@ -230,6 +232,10 @@ def test_which_layer(here):
     assert ":a, :b" in bad("show", "two.py")
     Path("none.py").write_text("x = 1\n")
     assert "has no layer" in bad("show", "none.py")
+    Path("open.py").write_text("from rnnc.cells import Affine\n")
+    assert 'as in "open.py:Affine(8, 9)"' in bad("show", "open.py")
+    Path("open.py").write_text("from rnnc.cells import Affine\nmodel = Affine\n")
+    assert "sizes in, out are still open" in bad("show", "open.py")
 
 
 @pytest.mark.parametrize(
@@ -351,12 +357,18 @@ def test_bad_arrays(here):
     assert "takes its states" in bad("run", "a.onnx", "-i", "x.npy", "-o", "y.npy", "--chunk", "1")
     assert "cannot be written" in bad("run", "a.onnx", "-i", "x.npy", "-o", "gone/y.npy")
     assert "no input z" in bad("run", "a.onnx", "-i", "z=x.npy", "-o", "y.npy", status=2)
+    assert "cannot be read" in bad("run", "a.onnx", "-i", "gone", "-o", "y.npy")
+    np.save("x.npy", np.zeros((2, 0, 3), np.float32))
+    assert "axis 1 of x has no sequences" in bad("run", "a.onnx", "-i", "x.npy", "-o", "y.npy")
 
 
 def test_output_that_cannot_be_written(here):
     assert "gone/a.onnx cannot be written" in bad("compile", "model.py", "-o", "gone/a.onnx")
     Path("folder.onnx").mkdir()
-    assert "folder.onnx cannot be written" in bad("compile", "model.py", "-o", "folder.onnx")
+    assert "folder.onnx cannot be written: it is a folder" in bad("compile", "model.py", "-o", "folder.onnx")
+    os.mkfifo("pipe")
+    assert "pipe cannot be written: it is no plain file" in bad("compile", "model.py", "-o", "pipe")
+    assert Path("pipe").is_fifo()
 
 
 def test_steps_that_make_no_sense(here):
@@ -365,6 +377,7 @@ def test_steps_that_make_no_sense(here):
 
 
 def test_wrong_usage(here):
+    assert "gives x twice" in bad("show", "model.py", "--shape", "x=3", "--shape", "x=4", status=2)
     assert "Missing option" in bad("compile", "model.py", status=2)
     assert "No such option" in bad("show", "model.py", "--wrong", status=2)
     assert "name=value" in bad("show", "model.py", "--shape", "3", status=2)

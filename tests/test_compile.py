@@ -84,6 +84,21 @@ def test_unroll_is_the_form_unroll() -> None:
 # -- options ------------------------------------------------------------------------------------------
 
 
+def test_batch_first_of_an_input_that_is_an_output() -> None:
+    file = rnnc.compile(net(lambda x: (x, x[-1])), shapes={"x": (3,)}, batch_first=True)
+    x = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    (whole,) = run_file(file, {"x": x})
+    np.testing.assert_array_equal(whole["x_out"], x)
+    np.testing.assert_array_equal(whole["y1"][:, 1:], x[:, :-1])
+
+
+def test_separate_steps_in_order_whatever_their_names() -> None:
+    """x_out_2 is the third step of x_out, and another output."""
+    file = rnnc.compile(unroll(net(lambda x: (x, 2 * x, x)), 3, separate=True), shapes={"x": (2,)})
+    x = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    np.testing.assert_array_equal(Stream(file).push(*x), [*x, *2 * x, *x])
+
+
 def test_batch_first() -> None:
     x = noise(7, 3, 30)
     meant = rnnc.reference(SEED["lstm"], x)[0]

@@ -136,6 +136,60 @@ def test_external_data(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [data, net]
 
 
+def test_sizes_and_axes_stay_in_the_model(tmp_path: Path) -> None:
+    proto = model(REGION)
+    save(proto, tmp_path / "net.onnx", external_threshold=1)
+    inside = list(tensors(onnx.load(tmp_path / "net.onnx", load_external_data=False).graph))
+    assert {t.data_type for t in inside if t.raw_data} == {onnx.TensorProto.INT64}
+    onnx.checker.check_model(tmp_path / "net.onnx", full_check=True)
+    onnxruntime.InferenceSession(tmp_path / "net.onnx")
+
+
+def test_a_model_too_large_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnc.emit.save.ONE_FILE", 40)
+    monkeypatch.setattr("rnnc.emit.save.EXTERNAL_THRESHOLD", 30)
+    save(model(REGION), tmp_path / "net.onnx")
+    assert [p.suffix for p in sorted(tmp_path.iterdir())] == [".data", ".onnx"]
+    with pytest.raises(FileError, match="larger than the 2 GiB"):
+        to_bytes(model(REGION))
+
+
+def other_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with other numbers."""
+    new = onnx.ModelProto()
+    new.CopyFrom(proto)
+    for t in tensors(new.graph):
+        t.raw_data = bytes(reversed(t.raw_data)) if t.data_type == onnx.TensorProto.FLOAT else t.raw_data
+    return new
+
+
+def test_the_data_of_a_replaced_model_are_removed(tmp_path: Path) -> None:
+    net, copy, one = tmp_path / "net.onnx", tmp_path / "copy.onnx", model(REGION)
+    save(one, net, 30)
+    (first,) = tmp_path.glob("*.data")
+    copy.write_bytes(net.read_bytes())
+    save(other_weights(one), net, 30)
+    assert first.exists()
+    copy.unlink()
+    save(one, net, 30)
+    assert [*tmp_path.glob("*.data")] == [first]
+    save(one, net)
+    assert [*tmp_path.iterdir()] == [net]
+
+
+def test_a_failure_leaves_the_old_model_and_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(model(REGION), tmp_path / "net.onnx", 30)
+    before = sorted(tmp_path.iterdir())
+
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(FileError, match="No space left"):
+        save(other_weights(model(REGION)), tmp_path / "net.onnx", 30)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize("threshold", [None, 8])
 def test_nothing_is_left_where_nothing_can_be_written(tmp_path: Path, threshold: int | None) -> None:
     target = tmp_path / "net.onnx"

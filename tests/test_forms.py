@@ -120,6 +120,25 @@ NETS = {
       end: f32[B, 3] = exp(e)
     }
     """,
+    "an input that is also an output": """
+    net through(stream x: f32[B, 2]) -> (x_out = x, y, again = x) {
+      y: f32[B, 2] = neg(x)
+    }
+    """,
+    "feedback that several products share": """
+    net shared(stream x: f32[B, 2], param V: f32[2, 2], param W: f32[2, 2], param b: f32[2],
+               state y: f32[B, 2]) -> (y) {
+      y1: f32[B, 2] = delay(y, y.init) {k = 1}
+      s: f32[B, 2] = add(x, y1)
+      %0: f32[B, 2] = matmul(s, V)
+      %1: f32[B, 2] = add(%0, b)
+      %2: f32[B, 2] = sigmoid(%1)
+      %3: f32[B, 2] = matmul(s, W)
+      %4: f32[B, 2] = add(%3, b)
+      %5: f32[B, 2] = tanh(%4)
+      y: f32[B, 2] = mul(%2, %5)
+    }
+    """,
     "counting": """
     net count(stream x: i64[B], state n: i64[B] {init = 7}) -> (n) {
       n1: i64[B] = delay(n, n.init) {k = 1}

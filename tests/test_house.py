@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: and the lines before it. A package stands for all its modules, except those that are named themselves.
 LAYERS = """
 errors
-dims
+aside dims
 types
 remarks text.syntax
 ops.declare
@@ -29,9 +29,9 @@ ops
 ir
 build timing text.literals
 text loops.regions machine.library
-verify loops.slots matrix plan plan_costs mixtures
+verify loops.slots matrix plan plan_costs mixtures intervals
 rewrite
-addition affine loops machine
+addition affine loops linear machine
 pipeline
 gates
 packing

@@ -178,6 +178,22 @@ def test_what_cannot_take_a_time_axis_becomes_a_loop() -> None:
     assert disagreement(with_params(graph), form) == ""
 
 
+def test_a_temporary_result_beside_one_with_a_name_like_its_own() -> None:
+    """The loop gives v1 and a value without a name, which would be v1, its place."""
+    text = """
+    net f(stream x: f32[B, 2], state v: f32[B, 2]) -> (y) {
+      v1: f32[B, 2] = delay(v, v.init) {k = 1}
+      %0: f32[B, 2] = sub(x, v1)
+      v: f32[B, 2] = mul(%0, 0.5)
+      y: f32[B, 2] = mul(%0, v1)
+    }
+    """
+    lifted = became(text, "lift")
+    (region,) = lifted.find("region")
+    assert len({o.name for o in lifted[region].attrs["body"].interface.outputs}) == 2
+    assert not disagreement(parse(text), lifted)
+
+
 def test_both_directions_in_one_loop() -> None:
     graph = parse("""
     net f(stream x: f32[B], state y: f32[B]) -> (y) {
@@ -249,6 +265,22 @@ def test_steps_with_inputs_and_outputs_of_their_own(pipeline: str) -> None:
 
 
 def test_a_name_of_a_step_that_is_taken() -> None:
+    text = """net f(stream x: f32[B], given x_1: f32[B]) -> (y, last y_0) {
+      y: f32[B] = add(x, x_1)
+      y_0: f32[B] = last(y)
+    }"""
+    apart = separate_ends(became(text, "unroll{steps=2,separate=true}"), 2)
+    assert [i.name for i in apart.interface.inputs] == ["x_0", "x_1_2", "x_1"]
+    assert [o.name for o in apart.interface.outputs] == ["y_0", "y_1", "y_0_2"] == list(apart.outputs)
+
+
+def test_a_stream_named_like_a_step_of_another() -> None:
     text = "net f(stream x: f32[B], stream x_1: f32[B]) -> (y) { y: f32[B] = add(x, x_1) }"
-    with pytest.raises(FormError, match="x_1 would be both"):
-        separate_ends(became(text, "unroll{steps=2,separate=true}"), 2)
+    apart = separate_ends(became(text, "unroll{steps=2,separate=true}"), 2)
+    assert [i.name for i in apart.interface.inputs] == ["x_0", "x_1", "x_1_0", "x_1_1"]
+
+
+def test_an_output_that_is_an_input_named_like_a_step() -> None:
+    text = "net f(stream x: f32[B]) -> (x_1 = x, x_1_0 = y) { y: f32[B] = neg(x) }"
+    apart = separate_ends(became(text, "unroll{steps=2}"), 2)
+    assert list(apart.outputs) == ["x_1_0", "x_1_1", "x_1_0_0", "x_1_0_1"]

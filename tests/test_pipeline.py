@@ -210,6 +210,12 @@ def test_invariants_are_asked_for_and_checked():
         )
 
 
+@pytest.mark.parametrize("again", ["lift", "unroll{steps=2}", "step"])
+def test_streams_are_lowered_once(again):
+    with pytest.raises(FormError, match="needs a graph that is streaming, and f is not"):
+        Pipeline.parse(f"lift,{again}").run(parse(NET))
+
+
 def test_remarks_go_to_whoever_collects():
     remark(Remark("missed", "lstm", "nobody hears this"))
     with collecting() as outer:

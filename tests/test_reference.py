@@ -257,6 +257,15 @@ def test_everything_is_float64_and_integers_stay():
     assert found.outputs["j"].dtype == np.int64
 
 
+def test_a_state_of_truth_values_starts_false():
+    text = """net n(stream x: bool[B], state seen: bool[B]) -> (seen) {
+      before: bool[B] = delay(seen, seen.init) {k = 1}
+      seen: bool[B] = logical_or(before, x)
+    }"""
+    found = run(parse(text), {"x": [[False], [True], [False]]})
+    assert flat(found.outputs["seen"]) == [False, True, True]
+
+
 def test_overflow_is_a_number_and_no_warning():
     text = "net n(stream x: f32[B]) -> (y) {\n  y: f32[B] = mul(x, x)\n}"
     assert flat(run(parse(text), {"x": stream(1e200)}).outputs["y"]) == [np.inf]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,7 @@ def test_a_wrong_number_of_steps() -> None:
         ({"y": np.zeros((2, 2))}, "float64"),
         ({"old": np.zeros((2, 2), np.float32)}, "2 axes"),
         ({"y": np.zeros((3, 2), np.float32)}, "axis 0 of y_in has 3"),
+        (np.zeros((2, 2), np.float32), "states are set by their paths, in a dict"),
     ],
 )
 def test_wrong_states_are_refused(values: Any, message: str) -> None:
@@ -248,9 +250,20 @@ def test_providers() -> None:
     source = compiled(NET, Form("step"))
     with pytest.raises(RnncError, match="this onnxruntime has no NoSuchProvider"):
         Stream(source, providers=["NoSuchProvider"])
-    assert Stream(source, providers=["CPUExecutionProvider"], threads=1).push(
-        *(a[0] for a in (data(1)[0],) * 2)
-    )
+    step = data(1)[0][0]
+    for providers in (["CPUExecutionProvider"], "CPUExecutionProvider"):
+        assert Stream(source, providers, threads=1).push(step, step)
+
+
+def test_threads_take_turns() -> None:
+    count = """net count(stream x: f32[B], state y: f32[B]) -> (y) {
+      y1: f32[B] = delay(y, y.init) {k = 1}
+      y: f32[B] = add(x, y1)
+    }"""
+    stream, one = Stream(compiled(count, Form("step"))), np.ones(2, np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        seen = [y[0] for y in pool.map(lambda _: stream.push(one), range(400))]
+    assert sorted(seen) == list(range(1, 401))
 
 
 def test_without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:

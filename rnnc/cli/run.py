@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from rnnc.aside import aside
 from rnnc.cli.terminal import pairs, working
 from rnnc.errors import FileError
 
@@ -99,6 +99,7 @@ class Sink:
             shape = list(piece.shape)
             shape[self.axis] = self.steps
             self._whole = np.lib.format.open_memmap(self.path, "w+", piece.dtype, tuple(shape))
+            _allocate(self.path)
         stop = self._done + piece.shape[self.axis]
         self._whole[(slice(None),) * self.axis + (slice(self._done, stop),)] = piece
         self._done = stop
@@ -108,27 +109,27 @@ class Sink:
             np.save(file, piece)
 
 
+def _allocate(path: str) -> None:
+    """Give a file its place on the disk: writing to a mapped one that finds none ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+
+
 @contextmanager
 def _sink(target: str, axis: int | None, steps: int) -> Iterator[Sink]:
     """A sink whose file takes the place of ``target`` at the end, and is removed if that is not reached."""
-    path = Path(target)
     try:
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            yield Sink(aside, axis, steps)
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        except BaseException:
-            os.unlink(aside)
-            raise
+        with aside(Path(target)) as file:
+            yield Sink(str(file), axis, steps)
     except OSError as e:
         raise FileError(f"{target} cannot be written: {e.strerror or e}") from e
 
 
 def _files(given: Sequence[str], names: Sequence[str], what: str) -> dict[str, str]:
     """The file for each name, where the only one may go without its name."""
-    if len(given) == 1 and len(names) == 1 and not given[0].partition("=")[0].isidentifier():
+    name, equals, _ = given[0].partition("=")
+    if len(given) == 1 and len(names) == 1 and not (equals and name.isidentifier()):
         return {names[0]: given[0]}
     found = pairs(tuple(given), f"--{what}", f"{names[0]}={names[0]}.npy")
     for name in found:

@@ -65,17 +65,22 @@ def _imported(name: str) -> ModuleType:
         if e.name is None or not f"{name}.".startswith(f"{e.name}."):
             raise
         raise FileError(f"there is no module {e.name}", hint="A file is named with its .py.") from None
-    except ValueError:
-        raise FileError(f"{name!r} is not the name of a module") from None
+    except (ValueError, TypeError) as e:
+        if name and not name.startswith("."):  # then it is the module's own
+            raise
+        raise FileError(f"{name!r} is not the name of a module") from e
 
 
 def _only(module: ModuleType, where: str) -> str:
     """The name that a module's model goes by when SRC does not say."""
     names = _layers(module)
-    if DEFAULT in names or len(names) == 1:
-        return DEFAULT if DEFAULT in names else names[0]
+    if hasattr(module, DEFAULT) or len(names) == 1:
+        return DEFAULT if hasattr(module, DEFAULT) else names[0]
     if not names:
-        raise FileError(f"{where} has no layer at its top level")
+        nets = {n: sizes for n, v in vars(module).items() if (sizes := _open_sizes(v)) and n[:1] != "_"}
+        usage = next((_example(n, sizes) for n, sizes in nets.items()), "")
+        hint = f'Its nets need sizes, as in "{where}:{usage}".' if usage else ""
+        raise FileError(f"{where} has no layer at its top level", hint=hint)
     raise FileError(
         f"{where} has {len(names)} layers and no {DEFAULT}", hint=f"Add one of :{', :'.join(names)}"
     )
@@ -89,6 +94,11 @@ def _layers(module: ModuleType) -> list[str]:
 def _open_sizes(found: object) -> tuple[str, ...]:
     """The sizes that a net leaves open; none of a layer."""
     return found.dims if isinstance(found, Net) else ()
+
+
+def _example(net: str, sizes: tuple[str, ...]) -> str:
+    """How a net is made a layer, with some numbers for its sizes."""
+    return f"{net}({', '.join(str(8 + i) for i in range(len(sizes)))})"
 
 
 def _evaluate(module: ModuleType, where: str, expression: str) -> Any:
@@ -106,10 +116,9 @@ def _evaluate(module: ModuleType, where: str, expression: str) -> Any:
 
 def _layer(found: Any, where: str, name: str) -> Layer | Unrolled:
     if sizes := _open_sizes(found):
-        example = f"{name}({', '.join(str(8 + i) for i in range(len(sizes)))})"
         raise FormError(
             f"{name} of {where} is a net whose sizes {', '.join(sizes)} are still open",
-            hint=f'Give numbers for them, as in "{where}:{example}".',
+            hint=f'Give numbers for them, as in "{where}:{_example(name, sizes)}".',
         )
     if isinstance(found, Layer | Unrolled):
         return found

@@ -95,5 +95,7 @@ def pairs(values: tuple[str, ...], option: str, example: str) -> dict[str, str]:
             raise click.UsageError(
                 f"{option} {text} is not of the form name=value: write {option} {example}."
             )
+        if name.strip() in found:
+            raise click.UsageError(f"{option} gives {name.strip()} twice.")
         found[name.strip()] = value.strip()
     return found

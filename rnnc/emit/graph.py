@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rnnc.emit.names import node_hints
 from rnnc.emit.nodes import write_node
 from rnnc.emit.places import place
+from rnnc.emit.reads import needed, reads
 from rnnc.emit.scope import Scope
 from rnnc.emit.shapes import Sizes
 from rnnc.ir import SOURCES, Array, Graph
@@ -113,7 +114,8 @@ class Writer:
 
     def node(self, value: str) -> None:
         """Write the node of ``value``."""
-        operands = [(self.tensor(o), self.graph.type(o)) for o in self.graph.operands(value)]
+        names = [self.tensor(o) if o else "" for o in reads(self.graph, value)]
+        operands = list(zip(names, map(self.graph.type, self.graph.operands(value)), strict=True))
         outputs, name, doc = self.outputs(value), self.hints[value], self.doc(value)
         write_node(self.scope, self.sizes, self.graph[value], operands, outputs, name=name, doc=doc)
 
@@ -124,14 +126,3 @@ class Writer:
         if self.scope is self.scope.root:
             for tensor, kind in self.outputs(value).items():
                 self.sizes.sees(tensor, kind)
-
-
-def needed(graph: Graph, roots: Iterable[str]) -> list[str]:
-    """All that ``roots`` depend on, in the order in which the graph has it."""
-    found, stack = set(), list(roots)
-    while stack:
-        value = stack.pop()
-        if value not in found:
-            found.add(value)
-            stack += graph.nx.pred[value]
-    return [v for v in graph if v in found]

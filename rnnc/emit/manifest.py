@@ -35,7 +35,6 @@ def manifest(graph: Graph, form: Form, wiring: Wiring) -> dict[str, Any]:
     """What a file of ``graph`` says about itself."""
     face = graph.interface
     kinds = {i.name: i.kind for i in face.inputs}
-    other = "stream" if form.separate else "lengths"
     ends = {o.name: o.kind for o in face.outputs}
     found: dict[str, Any] = {
         "version": VERSION,
@@ -43,11 +42,11 @@ def manifest(graph: Graph, form: Form, wiring: Wiring) -> dict[str, Any]:
         "time_axis": form.time_axis,
         "latency": form.latency,
         "inputs": [
-            {"name": name, "kind": kinds.get(value, other), **_shown(graph.type(value))}
+            {"name": name, "kind": kinds.get(value, "lengths"), **_shown(graph.type(value))}
             for value, name in wiring.inputs.items()
         ],
         "outputs": [
-            {"name": name, "kind": ends.get(output, "stream"), **_shown(graph.type(graph.outputs[output]))}
+            {"name": name, "kind": ends[output], **_shown(graph.type(graph.outputs[output]))}
             for output, name in wiring.outputs.items()
         ],
         "states": [_state(face.state(path), *ends) for path, ends in wiring.states.items()],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import onnx
@@ -10,9 +10,10 @@ from onnx import GraphProto, ModelProto, NodeProto, helper
 
 from rnnc.emit import manifest
 from rnnc.emit.form import Form
-from rnnc.emit.graph import Fixed, needed
+from rnnc.emit.graph import Fixed
 from rnnc.emit.names import Wiring, wire
 from rnnc.emit.places import parse_place
+from rnnc.emit.reads import needed
 from rnnc.emit.scan import LoopWriter, loop_body
 from rnnc.emit.scope import Scope
 from rnnc.emit.shapes import Sizes
@@ -20,7 +21,6 @@ from rnnc.errors import FormError, Loc
 from rnnc.ir import Graph
 from rnnc.loops.ends import separate_ends
 from rnnc.ops.declare import OPS
-from rnnc.types import TensorType
 
 #: A file, as other parts of rnnc call it.
 Model = ModelProto
@@ -36,7 +36,8 @@ def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProt
     if form.separate and form.steps:
         graph = separate_ends(graph, form.steps)
     loops = {v: loop_body(graph, v) for v in needed(graph, graph.roots()) if graph[v].op == "region"}
-    scope = Scope(choose_opset([graph, *loops.values()], opset))
+    model = ModelProto(producer_name=PRODUCER, producer_version=PRODUCER_VERSION)
+    scope = Scope(choose_opset([graph, *loops.values()], opset), proto=model.graph)
     wiring = wire(graph, scope.tensors)
     sizes = Sizes(scope)
     sources: dict[str, str | Fixed] = dict(wiring.inputs)
@@ -50,7 +51,9 @@ def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProt
     writer = LoopWriter(graph, scope, sizes, sources, loops)
     writer.write((value, tensor) for tensor, value in outputs.items())
     types = {tensor: graph.type(value) for tensor, value in outputs.items()}
-    return _assemble(scope, graph, form, wiring, inputs, types)
+    scope.graph(graph.name, inputs, types)
+    _describe(model, scope, graph, form, wiring)
+    return model
 
 
 def choose_opset(graphs: Iterable[Graph], told: int | None) -> int:
@@ -89,27 +92,14 @@ def _weight(graph: Graph, path: str) -> Fixed:
     return Fixed(path, np.asarray(array, graph.type(path).numpy))
 
 
-def _assemble(
-    scope: Scope,
-    graph: Graph,
-    form: Form,
-    wiring: Wiring,
-    inputs: Mapping[str, TensorType],
-    outputs: Mapping[str, TensorType],
-) -> ModelProto:
-    opsets = [helper.make_opsetid("", scope.opset)]
-    opsets += [helper.make_opsetid(domain, 1) for domain in sorted(scope.domains)]
-    model = ModelProto(
-        ir_version=helper.find_min_ir_version_for(opsets[:1]),
-        producer_name=PRODUCER,
-        producer_version=PRODUCER_VERSION,
-        doc_string=describe(form, wiring),
-    )
-    model.opset_import.extend(opsets)
-    model.graph.CopyFrom(scope.graph(graph.name, inputs, outputs))
+def _describe(model: ModelProto, scope: Scope, graph: Graph, form: Form, wiring: Wiring) -> None:
+    """Write what ``model`` says about its graph."""
+    model.opset_import.append(helper.make_opsetid("", scope.opset))
+    model.opset_import.extend(helper.make_opsetid(domain, 1) for domain in sorted(scope.domains))
+    model.ir_version = helper.find_min_ir_version_for(model.opset_import[:1])
+    model.doc_string = describe(form, wiring)
     entry = model.metadata_props.add()
     entry.key, entry.value = manifest.KEY, manifest.dumps(manifest.manifest(graph, form, wiring))
-    return model
 
 
 def describe(form: Form, wiring: Wiring) -> str:

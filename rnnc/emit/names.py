@@ -72,14 +72,9 @@ def output_names(graph: Graph) -> list[str]:
 
 
 def _in_order(present: Iterable[str], order: list[str]) -> list[str]:
-    """``present`` in that order, in which the steps ``x_0``, ``x_1``, … stand where ``x`` does."""
+    """``present`` in that order, and then what is not in it."""
     places = {name: place for place, name in enumerate(order)}
-
-    def place(name: str) -> int:
-        whole = name if name in places else name.rpartition("_")[0]
-        return places.get(whole, len(order))
-
-    return sorted(present, key=place)
+    return sorted(present, key=lambda name: places.get(name, len(order)))
 
 
 def node_hints(graph: Graph, order: list[str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ def write_node(
     name: str,
     doc: str,
 ) -> None:
-    """Write ``node``, whose operands are tensors of those names and types."""
+    """Write ``node``, whose operands are tensors of those names and types; one without a name is left out."""
     op = OPS[node.op]
     form = op.form(scope.opset)
     if form is None:

@@ -5,6 +5,7 @@ Names are unique over all scopes of a model, since a graph inside a node sees th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,16 +50,16 @@ def value_info(name: str, type: TensorType) -> ValueInfoProto:
 
 
 class Scope:
-    """The nodes, initializers and types of one ONNX graph being written."""
+    """The nodes, initializers and types of one ONNX graph being written, into ``proto`` if one is given."""
 
-    def __init__(self, opset: int, parent: Scope | None = None) -> None:
+    def __init__(self, opset: int, parent: Scope | None = None, proto: GraphProto | None = None) -> None:
         self.opset = opset
         self.root: Scope = parent.root if parent else self
         self.tensors: Names = parent.tensors if parent else Names()
         self.node_names: Names = parent.node_names if parent else Names()
         self.domains: set[str] = parent.domains if parent else set()
         self.nodes: list[NodeProto] = []
-        self.initializers: dict[str, TensorProto] = {}
+        self.proto = GraphProto() if proto is None else proto
         self.types: dict[str, TensorType] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
@@ -95,14 +96,14 @@ class Scope:
     def initializer(self, name: str, array: Array) -> str:
         """A tensor with a fixed value, called ``name`` if that is free."""
         tensor = self.tensors(name)
-        self.initializers[tensor] = numpy_helper.from_array(
-            np.ascontiguousarray(array).reshape(array.shape), tensor
-        )
+        whole = np.ascontiguousarray(array).reshape(array.shape)
+        self.proto.initializer.append(numpy_helper.from_array(whole, tensor))
         return tensor
 
     def constant(self, array: Array, name: str = "const") -> str:
         """A tensor with a fixed value; one for all that are equal to the bit."""
-        key = str(array.dtype), array.shape, array.tobytes()
+        content = hashlib.sha256(array.tobytes()).digest()
+        key = str(array.dtype), array.shape, content
         if key not in self._constants:
             self._constants[key] = self.initializer(name, array)
         return self._constants[key]
@@ -111,9 +112,9 @@ class Scope:
         self, name: str, inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType], doc: str = ""
     ) -> GraphProto:
         """The finished graph. What is neither an input nor an output has its type as ``value_info``."""
-        graph = GraphProto(name=name, doc_string=doc)
+        graph = self.proto
+        graph.name, graph.doc_string = name, doc
         graph.node.extend(self.nodes)
-        graph.initializer.extend(self.initializers.values())
         graph.input.extend(infos(inputs))
         graph.output.extend(infos(outputs))
         graph.value_info.extend(

@@ -124,6 +124,26 @@ class Uniform(Init):
         return generator.uniform(self.low, self.high, shape).astype(DTYPES[self.dtype])
 
 
+@dataclass(frozen=True)
+class Sparse(Init):
+    """A fixed recurrent matrix, ``[out, out]``: a share of entries not 0, as many in every column.
+
+    By the circular law its largest eigenvalue is about ``radius`` in size; nothing is solved for, so that it
+    is the same on every machine.
+    """
+
+    density: float = 0.1
+    radius: float = 1.0
+
+    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+        """The first values, of ``shape``."""
+        several = max(1, round(self.density * shape[0]))
+        chosen = generator.random(shape).argsort(axis=0).argsort(axis=0) < several
+        scale = self.radius * math.sqrt(3 / several)  # the variance of what is evenly drawn from ±1 is 1/3
+        values: Array = np.where(chosen, generator.uniform(-scale, scale, shape), 0)
+        return values.astype(DTYPES[self.dtype])
+
+
 def generator(seed: int, path: str) -> np.random.Generator:
     """The generator from which the field at ``path`` is drawn: the same for the same seed, on any machine."""
     digest = hashlib.sha256(f"{seed}:{path}".encode()).digest()
@@ -158,6 +178,11 @@ def normal(*dims: int | str, mean: float = 0.0, std: float = 1.0, dtype: str = "
 def uniform(*dims: int | str, low: float = -1.0, high: float = 1.0, dtype: str = "float32") -> Init:
     """A weight drawn evenly between ``low`` and ``high``."""
     return Uniform(_dims(dims), _dtype(dtype), low, high)
+
+
+def sparse(*dims: int | str, density: float = 0.1, radius: float = 1.0, dtype: str = "float32") -> Init:
+    """A reservoir: a matrix with few entries that are not 0, whose largest eigenvalue is about ``radius``."""
+    return Sparse(_dims(dims), _dtype(dtype), density, radius)
 
 
 def stream(*dims: int | str, dtype: str = "float32") -> Stream:

@@ -19,6 +19,8 @@ from rnnc.ops import OPS
 
 Ints = int | Sequence[int]
 
+_COUNTED = "Axes count features: 0 is the first, -1 the last."
+
 
 def _rank(v: Any) -> int:
     """How many feature axes."""
@@ -33,13 +35,15 @@ def _first(v: Any) -> int:
 def _axis(v: Any, axis: int, *, new: int = 0) -> int:
     """A feature axis of ``v``, counted from the front with the batch; ``new`` more axes are to come."""
     rank = _rank(v) + new
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise LanguageError(f"{axis!r:.40} is no axis: axes are numbered", hint=_COUNTED, loc=here())
     if not -rank <= axis < rank:
         batch = isinstance(v, Value) and v.batched and axis == -rank - 1
         raise LanguageError(
             "the batch axis cannot be named: every sequence means what it means alone"
             if batch
             else f"axis {axis!r} of a value with {rank} feature axes",
-            hint="Axes count features: 0 is the first, -1 the last.",
+            hint=_COUNTED,
             loc=here(),
         )
     return int(axis) % rank + _first(v)
@@ -264,7 +268,11 @@ def delay(v: Any, k: int = 1, init: Any = None) -> Any:
     """
     if not isinstance(v, Value):
         raise LanguageError(f"delay of {v!r:.40}, which is not a value of a net", loc=here())
-    return v.trace.delay(v, k, init, explicit=True)
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+        raise LanguageError(
+            f"a delay of {k!r:.40} steps is no whole number of them", hint="Write delay(v, 2).", loc=here()
+        )
+    return v.trace.delay(v, int(k), init, explicit=True)
 
 
 def last(y: Any) -> Any:

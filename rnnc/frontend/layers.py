@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
-from rnnc.errors import FormError, LanguageError, Note, TypeMismatch
+from rnnc.errors import FormError, LanguageError, Loc, Note, TypeMismatch
 from rnnc.frontend.locations import here
 from rnnc.frontend.signature import InputSpec, code_of, title_of
 from rnnc.frontend.values import Value
@@ -53,6 +53,17 @@ class Layer(ABC):
     def shared(self) -> Layer:
         """The layer whose weights these are."""
         return self
+
+    def accept(self, count: int, loc: Loc | None) -> None:
+        """Refuse a call at ``loc`` with another number of values than there are inputs."""
+        names = [spec.name for spec in self.inputs()]
+        if count != len(names):
+            raise LanguageError(
+                f"{self!r} takes {len(names)} input{'s'[: len(names) != 1]}, and {count}"
+                f" {'is' if count == 1 else 'are'} given",
+                hint=f"It takes {', '.join(names)}.",
+                loc=loc,
+            )
 
     def __call__(self, *xs: Any) -> Any:
         """On values of a net being traced, its outputs; on arrays ``[T, B, …]``, the reference machine's."""
@@ -119,6 +130,19 @@ class Function(Layer):
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         needed = [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
         return tuple(InputSpec(name) for name in needed) if code and needed else (InputSpec("x"),)
+
+    def accept(self, count: int, loc: Loc | None) -> None:
+        """Refuse a call with too few values or too many, as far as the function tells."""
+        try:
+            signature = inspect.signature(self.fn)
+        except (TypeError, ValueError):
+            return
+        try:
+            signature.bind(*range(count))
+        except TypeError as error:
+            raise LanguageError(
+                f"{self!r} cannot be called with {count} value{'s'[: count != 1]}: {error}", loc=loc
+            ) from None
 
     def apply(self, trace: Trace, args: tuple[Value, ...]) -> Any:
         """What the function returns."""
@@ -241,8 +265,15 @@ class Unrolled:
     separate: bool = False
 
 
+def check_steps(steps: object, loc: Loc | None = None) -> None:
+    """Refuse what is no number of steps to unroll."""
+    if isinstance(steps, bool) or not isinstance(steps, int):
+        raise FormError(f"unroll by {steps!r:.40}, which is no whole number of steps", loc=loc)
+    if steps < 1:
+        raise FormError(f"unroll by {steps}: there must be at least one step", loc=loc)
+
+
 def unroll(model: Layer, steps: int, separate: bool = False) -> Unrolled:
     """A model whose one run takes and gives ``steps`` steps, ``separate`` ones as inputs of their own."""
-    if steps < 1:
-        raise FormError(f"unroll by {steps!r}: there must be at least one step", loc=here())
+    check_steps(steps, here())
     return Unrolled(as_layer(model), steps, separate)

@@ -26,9 +26,11 @@ def _ours(frame: FrameType) -> bool:
 
 
 def user_frame() -> FrameType | None:
-    """The innermost frame that is not rnnc's own."""
+    """The innermost frame that is not rnnc's own; none if only the command line calls."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _ours(frame):
+        if frame.f_globals.get("__name__", "").startswith("rnnc.cli."):
+            return None
         frame = frame.f_back
     return frame
 

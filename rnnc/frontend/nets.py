@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnc.dims import Dim, Poly, dim, solve, substitute
-from rnnc.errors import LanguageError, TypeMismatch
+from rnnc.dims import Dim, Poly, dim, names, solve, substitute
+from rnnc.errors import LanguageError, Loc, TypeMismatch
 from rnnc.frontend.inits import Init, generator
 from rnnc.frontend.layers import Layer
 from rnnc.frontend.locations import here
@@ -33,6 +33,9 @@ class Template:
     net: Net
     dims: Mapping[str, Dim]
     fields: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{self.net}({', '.join(map(str, self.dims.values()))})"
 
     def make(self, sizes: Mapping[str, Dim]) -> NetLayer:
         """A layer of its own, ``sizes`` giving the names their values."""
@@ -64,7 +67,10 @@ class Net(Layer):
                 loc=here(),
             )
         by_name = {d: fields.pop(d) for d in self.dims if d in fields and d not in self.signature.fields}
-        sizes = dict(zip(self.dims, args, strict=False)) | by_name
+        sizes = dict(zip(self.dims, args, strict=False))
+        if twice := sorted(sizes.keys() & by_name.keys()):
+            raise LanguageError(f"{self.title} is given its dimension {twice[0]} twice", loc=here())
+        sizes |= by_name
         for d, size in sizes.items():
             if (
                 isinstance(size, bool)
@@ -87,7 +93,7 @@ class Net(Layer):
     @cached_property
     def own(self) -> NetLayer:
         """The layer that a net without free dimensions is."""
-        return NetLayer(self, {}, {})
+        return NetLayer(self, {}, {}, self.loc)
 
     @property
     def shared(self) -> Layer:
@@ -144,8 +150,11 @@ class NetLayer(Layer):
     neither given nor loaded is drawn when first asked for, and stays.
     """
 
-    def __init__(self, net: Net, dims: Mapping[str, Dim], given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, net: Net, dims: Mapping[str, Dim], given: Mapping[str, Any], loc: Loc | None = None
+    ) -> None:
         super().__init__()
+        self.loc = self.loc or loc
         self.net, self.title = net, net.title
         self.kinds: dict[str, Init | None] = {}
         self.arrays: dict[str, Array | None] = {}
@@ -177,6 +186,12 @@ class NetLayer(Layer):
             raise LanguageError(
                 f"{self.title} needs its field {name}", hint=f"Give it as {name}=…", loc=self.loc
             )
+        if isinstance(default, Init) and isinstance(value, (Layer, Template)):
+            raise LanguageError(f"{name} of {self.title} is an array, and is given as a layer", loc=self.loc)
+        if isinstance(default, (Layer, Template)) and not isinstance(value, (Layer, Template)):
+            raise LanguageError(
+                f"{name} of {self.title} is a layer, and is given as {value!r:.40}", loc=self.loc
+            )
         if isinstance(value, Net):
             templates[name] = Template(value, {d: dim(d) for d in value.dims}, {})
         elif isinstance(value, Template):
@@ -184,6 +199,13 @@ class NetLayer(Layer):
         elif isinstance(value, Layer):
             self.layers[name] = value
         elif isinstance(value, Init):
+            unknown = sorted({n for d in value.dims for n in names(d)} - set(self.net.dims))
+            if unknown:
+                raise LanguageError(
+                    f"{name} is given with the dimension {unknown[0]}, which {self.title} does not have",
+                    hint=f"It has {_count(self.net.dims)}.",
+                    loc=self.loc,
+                )
             self.kinds[name], self.arrays[name] = value, None
         elif isinstance(default, Init) or isinstance(value, np.ndarray):
             self.kinds[name] = default if isinstance(default, Init) else None
@@ -193,7 +215,11 @@ class NetLayer(Layer):
 
     def _array(self, name: str, value: Any) -> Array:
         """An array given for a field; dimensions not given are taken from it."""
-        array, kind = np.asarray(value), self.kinds[name]
+        kind = self.kinds[name]
+        try:
+            array = np.asarray(value)
+        except ValueError:  # its rows differ in length
+            raise TypeMismatch(f"{name} is given as {value!r:.40}, which is no array", loc=self.loc) from None
         dtype = np.dtype(np.float32) if array.dtype == np.float64 else array.dtype
         if kind is not None:
             dtype = TensorType(kind.dtype).numpy
@@ -253,12 +279,6 @@ class NetLayer(Layer):
     def apply(self, trace: Any, args: tuple[Value, ...]) -> Any:
         """What the body returns."""
         scope, specs = trace.scope, self.inputs()
-        if len(args) != len(specs):
-            raise LanguageError(
-                f"{self!r} takes {len(specs)} inputs, and {len(args)} are given",
-                hint=f"Its inputs are {', '.join(s.name for s in specs)}.",
-                loc=here(),
-            )
         for spec, value in zip(specs, args, strict=True):
             self._check(trace, spec, value)
         scope.inputs = {spec.name: value for spec, value in zip(specs, args, strict=True)}

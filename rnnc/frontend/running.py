@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rnnc.errors import FormError
+from rnnc.errors import FormError, TypeMismatch
 from rnnc.frontend.assemble import trace
 from rnnc.frontend.layers import Unrolled, as_layer
+from rnnc.frontend.locations import here
 from rnnc.ir import Array
 from rnnc.machine.reference import run
 
@@ -25,10 +26,18 @@ def reference(
     """
     layer = as_layer(model.model if isinstance(model, Unrolled) else model)
     specs = layer.inputs()
-    if len(xs) != len(specs):
-        names = ", ".join(s.name for s in specs)
-        raise FormError(f"{layer!r} takes {len(specs)} inputs ({names}), and {len(xs)} are given")
+    layer.accept(len(xs), here())
+    if all(s.declared.kind == "given" for s in specs):
+        raise FormError(
+            f"{layer!r} takes no stream, so nothing says how many steps to run",
+            hint="Give it an input with one value a step.",
+        )
     arrays = {s.name: np.asarray(x) for s, x in zip(specs, xs, strict=True)}
+    for s in specs:
+        if s.declared.kind == "stream" and arrays[s.name].ndim < 2:
+            raise TypeMismatch(
+                f"{s.name} is given with shape {arrays[s.name].shape}, and a stream is [T, B, …]", loc=here()
+            )
     shapes = {s.name: arrays[s.name].shape[2:] for s in specs if not s.declared.declared}
     graph = trace(layer, shapes=shapes, seed=seed)
     result = run(graph, arrays, state, lengths=lengths)

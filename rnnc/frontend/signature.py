@@ -16,6 +16,9 @@ from rnnc.frontend.locations import here, start
 #: The default of a field that must be given.
 REQUIRED = inspect.Parameter.empty
 
+#: What marks code that does not run when it is called.
+_NOT_PLAIN = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
 _UNDECLARED = Stream((), "f32", declared=False)
 
 
@@ -66,6 +69,10 @@ def read(fn: Callable[..., Any]) -> Signature:
             f"{fn!r:.60} is not a Python function", hint="A net is a function or a lambda.", loc=here()
         )
     at = start(code)
+    if code.co_flags & _NOT_PLAIN:
+        raise LanguageError(
+            f"{title_of(fn)} is a generator or a coroutine", hint="A net's body returns its values.", loc=at
+        )
     inputs, fields = [], {}
     for p in inspect.signature(fn).parameters.values():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):

@@ -21,12 +21,16 @@ from rnnc.frontend.unify import BATCH, Sizes
 from rnnc.frontend.values import Delay, Field, Plain, Value, running
 from rnnc.ir import Array, Attr
 from rnnc.ops.declare import Op, broadcast_shapes
+from rnnc.ops.kinds import plain, wrong
 from rnnc.types import TensorType, TupleType, Type, short_dtype, type_of
 
 if TYPE_CHECKING:
     from rnnc.frontend.layers import Layer
     from rnnc.frontend.nets import NetLayer
     from rnnc.frontend.signature import InputSpec
+
+#: How many steps away a delay may read: files count them in 64 bits, and machines remember fewer.
+FURTHEST = 2**31 - 1
 
 #: How deep calls of layers may be nested.
 _DEEPEST = 50
@@ -84,9 +88,12 @@ class Trace:
     def _input(self, spec: InputSpec, shape: Sequence[int] | int | None) -> Value:
         dims: tuple[Dim, ...] | None = spec.declared.dims if spec.declared.declared else None
         if shape is not None:
-            asked = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+            sizes: Sequence[Any] = shape if isinstance(shape, Sequence) else (shape,)
+            asked = tuple(int(d) if isinstance(d, np.integer) else d for d in sizes)
             if dims is not None and dims != asked:
                 raise FormError(f"shapes gives {spec.name} as {asked}, and it is declared as {dims}")
+            if not all(isinstance(d, int) and d > 0 for d in asked):
+                raise FormError(f"shapes gives {spec.name} as {asked}: sizes are whole numbers above 0")
             dims = asked
         features = (self.sizes.new(spec.name),) if dims is None else dims
         type = TensorType(spec.declared.dtype, (BATCH, *features))
@@ -113,6 +120,7 @@ class Trace:
         values = tuple(self.read(a, loc) for a in args if isinstance(a, Value))
         path = path or self.scope.child(layer)
         self._register(layer, path)
+        layer.accept(len(values), loc)
         scope = self._new_scope(path, self.scope, self.scope.sign)
         try:
             return self._inside(scope, layer, values)
@@ -146,11 +154,12 @@ class Trace:
         scope.close(self)
         returned, _ = scope.returned
         several = isinstance(result, (tuple, list))
-        items = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+        items = (tuple(result) if isinstance(result, (tuple, list)) else ()) or (result,)
         for item in items:
             if not isinstance(item, Value):
+                empty = item is None or (isinstance(item, (tuple, list)) and not item)
                 raise LanguageError(
-                    f"the body returns {'nothing' if item is None else format(item, '')[:40]}",
+                    f"the body returns {'nothing' if empty else repr(item)}",
                     hint="Return one of its values, or a tuple of them.",
                     loc=returned,
                 )
@@ -240,18 +249,24 @@ class Trace:
             return self.const(a)
         if isinstance(a, (bool, np.bool_)):
             return self.const(a)
-        exact = np.asarray(a, TensorType(dtype).numpy)
+        try:
+            exact = np.asarray(a, TensorType(dtype).numpy)
+        except OverflowError:
+            raise TypeMismatch(f"a number of {len(str(a))} digits does not fit {dtype}", loc=loc) from None
         if not TensorType(dtype).floating and exact != np.asarray(a):
             raise TypeMismatch(
                 f"{a!r} meets {dtype}, whose elements are whole numbers",
                 hint='Convert with cast(v, "float32").',
                 loc=loc,
             )
-        return self.const(exact)
+        return self.const(exact, dtype)
 
     def apply(self, op: Op, args: Sequence[object], attrs: Mapping[str, Attr]) -> Any:
         """The value, or the tuple of values, of an op."""
         loc = self.locate()
+        attrs = plain(op, attrs)
+        for message in wrong(op, attrs):
+            raise LanguageError(f"{op.name} {message}", loc=loc)
         least, _ = op.arity()
         while len(args) > least and args[-1] is None:  # optional operands left out
             args = args[:-1]
@@ -266,7 +281,9 @@ class Trace:
                     raise unassigned(v.of) from None
             e.loc = e.loc or loc
             e.notes += tuple(
-                Note(f"{v.label} is {self.sizes.type(v.type)}", v.loc) for v in values if v.op != "const"
+                Note(f"{v.label} is {self.sizes.type(v.type)}", v.loc)
+                for v in dict.fromkeys(values)
+                if v.op != "const"
             )
             self.clash = values
             raise
@@ -309,6 +326,8 @@ class Trace:
         """``value`` as it was ``k`` steps ago; an ``explicit`` one may be of an invariant."""
         loc = self.locate()
         self.alive(value)
+        if abs(k) > FURTHEST:
+            raise LanguageError(f"a delay of {k:,} steps: the furthest is {FURTHEST:,}", loc=loc)
         if k == 0 and not isinstance(value, Field):
             return value
         if value.final:
@@ -336,25 +355,23 @@ class Trace:
 
     def _initial(self, value: Value, init: object, loc: Loc | None) -> Value:
         slot = value.slot if isinstance(value, Field) else value.type
-        if isinstance(init, (int, float, np.generic, np.ndarray)):
+        if isinstance(init, np.ndarray) and np.can_cast(init.dtype, slot.numpy, "same_kind"):
             start = self.const(init, slot.dtype)
-        else:
+        elif isinstance(init, Value):
             (start,) = self.operands([init], loc)
+        else:
+            start = self._constant(init, slot.dtype, loc)
         if not start.invariant:
             raise LanguageError(
                 f"{start.label} changes from step to step, and cannot be an initial value",
                 hint="An initial value is a number, a weight, or for a look ahead anything that is given.",
                 loc=loc,
             )
+        shown = f"an initial value {start.type} does not fit {value.label}, which is {self.sizes.type(slot)}"
         try:
-            fits = (
-                start.type.dtype == slot.dtype
-                and broadcast_shapes(start.type.shape, slot.shape) == slot.shape
-            )
+            shape = broadcast_shapes(start.type.shape, slot.shape)
         except TypeMismatch:
-            fits = False
-        if not fits:
-            raise TypeMismatch(
-                f"an initial value {start.type} does not fit {value.label}, which is {slot}", loc=loc
-            )
+            raise TypeMismatch(shown, loc=loc) from None
+        if start.type.dtype != slot.dtype or TensorType(slot.dtype, shape) != self.sizes.type(slot):
+            raise TypeMismatch(shown, loc=loc)
         return start

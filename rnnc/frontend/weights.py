@@ -34,7 +34,7 @@ def params(layer: Layer) -> dict[str, Array]:
 def load(layer: Layer, source: str | PathLike[str] | Mapping[str, Any]) -> None:
     """Set the arrays of ``layer``, all or, if anything is wrong, none. Initial values may be left out."""
     where = "the mapping" if isinstance(source, Mapping) else fspath(source)
-    arrays = {k: np.asarray(v) for k, v in source.items()} if isinstance(source, Mapping) else read(where)
+    arrays = read(where) if not isinstance(source, Mapping) else {k: _array(k, v) for k, v in source.items()}
     trace = _traced(layer)
     unknown = sorted(arrays.keys() - trace.weights.keys())
     if unknown:
@@ -61,15 +61,22 @@ def load(layer: Layer, source: str | PathLike[str] | Mapping[str, Any]) -> None:
         owner.arrays[name] = kept
 
 
+def _array(path: str, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError:  # its rows differ in length
+        raise FileError(f"{path} is given as {value!r:.40}, which is no array") from None
+
+
 def read(path: str) -> dict[str, Array]:
     """The arrays in a safetensors or npz file."""
     try:
         if path.endswith(".npz"):
             with open(path, "rb") as file:
-                found = np.load(file, allow_pickle=False)
-                if isinstance(found, np.ndarray):
-                    raise ValueError("it is a single array")
-                return dict(found)
+                if not zipfile.is_zipfile(file):
+                    raise ValueError("it is no zip archive")
+                file.seek(0)
+                return dict(np.load(file, allow_pickle=False))
         if path.endswith(".safetensors"):
             return _read_safetensors(path)
     except FileNotFoundError:

@@ -7,9 +7,11 @@ one by one, an input ``x`` becomes the inputs ``x_0``, ``x_1``, …, and an outp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from rnnc.build import Builder
-from rnnc.errors import FormError
-from rnnc.ir import Graph
+from rnnc.ir import SOURCES, Graph, Input, Interface, Output
 from rnnc.loops.straightline import stack
 from rnnc.rewrite import sweep
 
@@ -17,39 +19,56 @@ from rnnc.rewrite import sweep
 def separate_ends(graph: Graph, steps: int) -> Graph:
     """A copy of a function graph of ``steps`` steps whose streams come and go step by step.
 
-    It is for writing to a file only: its inputs and outputs are no longer those that its interface declares.
+    It is for writing to a file only: its interface is that of the steps. A name that is taken gets ``_2``.
     """
-    new = graph.copy()
-    for source in (i for i in graph.interface.inputs if i.kind == "stream" and i.name in graph):
-        _split_input(new, source.name, [f"{source.name}_{t}" for t in range(steps)])
-    outputs: dict[str, str] = {}
-    for output in graph.interface.outputs:
+    new, face = graph.copy(), graph.interface
+    whole = {i.name: new.rename(i.name) for i in face.inputs if i.kind == "stream" and i.name in graph}
+    inputs: list[Input] = []
+    for source in face.inputs:
+        names = [source.name]
+        if source.name in whole:
+            names = _split_input(new, whole[source.name], [f"{source.name}_{t}" for t in range(steps)])
+        inputs += [replace(source, name=name) for name in names]
+    ends: dict[str, str] = {}
+    outputs: list[Output] = []
+    for output in face.outputs:
         value = new.outputs[output.name]
-        if output.kind == "final":
-            outputs[output.name] = value
-        else:
-            outputs |= {f"{output.name}_{t}": v for t, v in enumerate(_parts(new, value, steps))}
-    new.outputs = outputs
+        parts = {output.name: value}
+        if output.kind == "stream":
+            parts = {f"{output.name}_{t}": v for t, v in enumerate(_parts(new, value, steps))}
+        for name, part in parts.items():
+            outputs.append(replace(output, name=_free(name, ends)))
+            ends[outputs[-1].name] = part
+    new.outputs = ends
+    new.interface = Interface(tuple(inputs), tuple(outputs), face.states, face.params)
     sweep(new)
     return new.freeze()
 
 
-def _split_input(graph: Graph, whole: str, names: list[str]) -> None:
-    """Replace an input by one for each step."""
+def _free(name: str, taken: Mapping[str, str]) -> str:
+    """``name``, else ``name_2``, …"""
+    free, n = name, 1
+    while free in taken:
+        n += 1
+        free = f"{name}_{n}"
+    return free
+
+
+def _split_input(graph: Graph, whole: str, names: list[str]) -> list[str]:
+    """Replace an input by one for each step, which only other sources may keep from their names."""
     kind = graph.type(whole)
     one = kind.with_shape(*kind.shape[1:])
     for name in names:
-        if name in graph and graph[name].op == "input":
-            raise FormError(f"{name} would be both an input and a step of another", hint="Rename that input.")
+        if name in graph and graph[name].op not in SOURCES:
+            graph.rename(name)
     parts = [graph.add("input", type=one, name=name, like=whole) for name in names]
     for user, _ in graph.uses(whole):
         if (step := _step_read(graph, user)) is not None:
             graph.replace(user, parts[step])
-    if rest := graph.uses(whole):
-        joined = stack(Builder(graph, like=whole), parts)
-        for user, slot in rest:
-            graph.connect(joined, user, slot)
+    if graph.uses(whole) or whole in graph.roots():
+        graph.replace(whole, stack(Builder(graph, like=whole), parts))
     graph.erase(whole)
+    return parts
 
 
 def _step_read(graph: Graph, value: str) -> int | None:

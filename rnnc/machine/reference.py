@@ -188,7 +188,7 @@ class _Reader:
         found = {}
         for path, type in self._states.items():
             first = start.get(path)
-            value = given.get(path, 0 if first is None else first)
+            value = given.get(path, np.zeros((), type.numpy) if first is None else first)
             found[path] = self._broadcast(path, value, type)
         return found
 

@@ -92,6 +92,7 @@ from rnnc.ops.reduce import (
 from rnnc.ops.shape import (
     arange,
     concat,
+    every,
     expand,
     gather,
     one_hot,
@@ -149,6 +150,7 @@ __all__ = [
     "elu",
     "equal",
     "erf",
+    "every",
     "exp",
     "expand",
     "final",

@@ -108,7 +108,8 @@ class Onnx:
     """One ONNX form of an op, data read in both directions.
 
     ``inputs`` are names of operands, :class:`Tensor` for attributes given as inputs, or ``""`` for an input
-    left out; by default the operands in order. An optional operand that is absent is left out too.
+    left out; by default the operands in order. An optional operand that is absent is left out too, and so is
+    one of ``zeros`` that is zero everywhere: that is what ONNX takes it for.
     ``attrs`` maps ONNX attributes to their sources; one whose value is ``None`` or ``()`` is left out, and
     the one named by ``dtype_attr`` holds an element type, written as ONNX's number. The form is valid for
     opsets ``since`` to ``until``; none older than 17 is ever written.
@@ -121,6 +122,7 @@ class Onnx:
     until: int | None = None
     domain: str = ""
     dtype_attr: str = ""
+    zeros: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

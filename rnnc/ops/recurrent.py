@@ -19,7 +19,7 @@ from array_api_compat import array_namespace
 from rnnc.dims import Dim
 from rnnc.errors import TypeMismatch
 from rnnc.ops import activation
-from rnnc.ops.declare import Onnx, SizeOf, op, same_dim, same_dtype
+from rnnc.ops.declare import Onnx, SizeOf, Source, op, same_dim, same_dtype
 from rnnc.types import TensorType, TupleType
 
 Function = Callable[[Any], Any]
@@ -142,9 +142,11 @@ def _rule(gates: int, states: int, functions: int) -> Callable[..., TupleType]:
     return rule
 
 
-def _attrs(*more: str) -> dict[str, Any]:
-    own = {name: name for name in ("direction", "activations", *more)}
-    return own | {"activation_alpha": "alphas", "activation_beta": "betas", "hidden_size": SizeOf("r", 2)}
+def _onnx(op_type: str, inputs: tuple[str, ...], *attrs: str) -> Onnx:
+    """The ONNX form, in which biases, initial states and peepholes that are left out are zeros."""
+    own: dict[str, Source] = {name: name for name in ("direction", "activations", *attrs)}
+    own |= {"activation_alpha": "alphas", "activation_beta": "betas", "hidden_size": SizeOf("r", 2)}
+    return Onnx(op_type, inputs, own, zeros=frozenset({"b", "h0", "c0", "p"}))
 
 
 _AXES = "t b i, d g i, d g h, d v, d b h"
@@ -153,7 +155,7 @@ _AXES = "t b i, d g i, d g h, d v, d b h"
 @op(
     type=_rule(4, 2, 3),
     axes=f"{_AXES}, d b h, d p, b -> t d b h, d b h, d b h",
-    onnx=Onnx("LSTM", ("x", "w", "r", "b", "lengths", "h0", "c0", "p"), _attrs("input_forget")),
+    onnx=_onnx("LSTM", ("x", "w", "r", "b", "lengths", "h0", "c0", "p"), "input_forget"),
     tolerance=1e-5,
 )
 def lstm(
@@ -189,7 +191,7 @@ def lstm(
 @op(
     type=_rule(3, 1, 2),
     axes=f"{_AXES}, b -> t d b h, d b h",
-    onnx=Onnx("GRU", ("x", "w", "r", "b", "lengths", "h0"), _attrs("linear_before_reset")),
+    onnx=_onnx("GRU", ("x", "w", "r", "b", "lengths", "h0"), "linear_before_reset"),
     tolerance=1e-5,
 )
 def gru(
@@ -224,7 +226,7 @@ def gru(
 @op(
     type=_rule(1, 1, 1),
     axes=f"{_AXES}, b -> t d b h, d b h",
-    onnx=Onnx("RNN", ("x", "w", "r", "b", "lengths", "h0"), _attrs()),
+    onnx=_onnx("RNN", ("x", "w", "r", "b", "lengths", "h0")),
     tolerance=1e-5,
 )
 def rnn(

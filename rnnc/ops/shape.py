@@ -227,6 +227,8 @@ def gather(x: Any, indices: Any, *, axis: Axis) -> Any:
 
 def _marked(indices: TensorType, *, depth: int, dtype: str = "f32") -> TensorType:
     _whole(indices)
+    if depth < 1:
+        raise TypeMismatch(f"one_hot of depth {depth}: there must be at least one element")
     return TensorType(dtype, (*indices.shape, depth))
 
 
@@ -274,6 +276,23 @@ _TAIL_INPUTS = ("x", Tensor(Linear("n", scale=-1)), Tensor(Lit(FAR)), Tensor(Lit
 def tail(x: Any, *, n: int) -> Any:
     """The last ``n`` elements along the first axis, or all if there are fewer."""
     return x[max(0, x.shape[0] - n) :]
+
+
+def _spaced(x: TensorType, *, k: int) -> TensorType:
+    axis_of(x, 0, "every")
+    if k < 1:
+        raise TypeMismatch(f"every {k} elements of {x}: the distance must be at least 1")
+    size = x.shape[0]
+    return _at(x, 0, -(-size // k) if isinstance(size, int) else dim(f"every{k}_{_word(size)}"))
+
+
+_EVERY_INPUTS = ("x", Tensor(Lit(0)), Tensor(Lit(FAR)), Tensor(Lit(0)), Tensor("k"))
+
+
+@op(type=_spaced, axes="t *s -> n *s", onnx=Onnx("Slice", _EVERY_INPUTS), linear=(0,))
+def every(x: Any, *, k: int) -> Any:
+    """The elements 0, ``k``, ``2k``, … along the first axis: one for each ``k`` of them, begun ones too."""
+    return x[::k]
 
 
 def _counted(*, stop: Dim) -> TensorType:

@@ -174,3 +174,29 @@ def test_refused_with_a_place(wrong: Callable[[Any], Any]) -> None:
         net(lambda x=stream(3, 6): wrong(x))(X)
     assert caught.value.loc is not None
     assert caught.value.loc.file == __file__
+
+
+def test_numbers_are_as_exact_as_what_they_meet() -> None:
+    x = noise(5, 2, 3).astype(np.float64)
+    scaled = net(lambda x=stream(3, dtype="float64"): 0.9 * x)
+    np.testing.assert_array_equal(rnnc.reference(scaled, x)[0], 0.9 * x)
+    assert rnnc.compile(scaled).proto.graph.output[0].type.tensor_type.elem_type == 11
+
+
+def test_an_initial_value_shows_the_size_of_what_is_delayed() -> None:
+    @net
+    def model(x, *, start=glorot(4)):
+        return rnnc.delay(x, 2, init=start * 2)
+
+    file = rnnc.compile(model, "step")
+    assert file.manifest["inputs"][0]["shape"] == ["B", 4]
+
+
+def test_what_the_reference_machine_cannot_run() -> None:
+    model = net(lambda x: x - x[-1])
+    with pytest.raises(LanguageError, match="net takes 1 input, and 2 are given"):
+        rnnc.reference(model, noise(2, 1, 3), noise(2, 1, 3))
+    with pytest.raises(TypeMismatch, match=r"x is given with shape \(3,\), and a stream is \[T, B, …\]"):
+        rnnc.reference(model, noise(3))
+    with pytest.raises(rnnc.RnncError, match="takes no stream"):
+        rnnc.reference(net(lambda g=rnnc.given(3): g * 2), noise(1, 3))

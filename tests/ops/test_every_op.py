@@ -135,6 +135,6 @@ def test_what_takes_a_leading_axis() -> None:
 
     taking = {c.op.name for c in CASES if ways(c)}
     recurrent = {"lstm", "gru", "rnn"}
-    others = {"gemm", "size", "tail", "arange", "shift", "final", "reverse"}
+    others = {"gemm", "size", "tail", "every", "arange", "shift", "final", "reverse"}
     assert {c.op.name for c in CASES} - taking == recurrent | others
     assert {c.op.name for c in CASES if "fold" in ways(c)} == {"conv", "einsum"}

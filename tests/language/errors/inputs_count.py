@@ -5,5 +5,5 @@ inner = net(lambda a, b: a + b)
 
 @net
 def model(x=stream(3)):
-    return inner(x)  # error: net() takes 2 inputs, and 1 are given
+    return inner(x)  # error: net takes 2 inputs, and 1 is given
     #      ^^^^^^^^
