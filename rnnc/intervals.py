@@ -18,6 +18,11 @@ Interval = tuple[float, float]
 ANYWHERE: Interval = (-math.inf, math.inf)
 
 
+def anywhere(*_: Interval) -> Interval:
+    """What is known of an op without a rule: nothing."""
+    return ANYWHERE
+
+
 def _products(a: Interval, b: Interval) -> Interval:
     ends = [0.0 if 0.0 in (x, y) else x * y for x in a for y in b]
     return min(ends), max(ends)

@@ -21,7 +21,7 @@ import numpy as np
 from rnnc.build import Builder
 from rnnc.dims import names
 from rnnc.errors import Loc
-from rnnc.intervals import ANYWHERE, RULES, Interval
+from rnnc.intervals import RULES, Interval, anywhere
 from rnnc.ir import Graph, State
 from rnnc.loops import slots
 from rnnc.loops.lifting import Operand, lift_op
@@ -113,7 +113,7 @@ class Recurrence:
             fixed = [
                 a not in self.linear and (op.multilinear or k not in op.linear) for k, a in enumerate(args)
             ]
-            rule = RULES.get(op.name, lambda *_: ANYWHERE)
+            rule = RULES.get(op.name, anywhere)
             found[v] = {
                 r: rule(
                     *(

@@ -342,11 +342,17 @@ def _pieces(stream: Stream, inputs: Mapping[str, Any], chunk: int | None) -> Ite
         yield dict(zip(names, _several(stream.push(*given.values())), strict=True))
         return
     axis, stepwise = time_axis(found), found["form"] == "step"
-    lengths = {name: np.shape(x)[axis] for name, x in given.items() if kinds[name] == "stream"}
+    finals = [entry["kind"] == "final" for entry in found["outputs"]]
+    lengths = {
+        name: np.shape(x)[axis] for name, x in given.items() if kinds[name] == "stream" and np.ndim(x) > axis
+    }
     total = next(iter(lengths.values()), 0)
     for name, steps in lengths.items():
         if steps != total:
             raise RnncError(f"{name} has {steps} steps, and {next(iter(lengths))} has {total}")
+    if stepwise and lengths and not total:
+        yield _of_no_steps(found, given)
+        return
     size = found.get("steps") or chunk or max(total, 1)
     if size < 1 or (found["form"] == "unroll" and total % size):
         raise RnncError(f"{total} steps cannot be run in pieces of {size}")
@@ -370,7 +376,22 @@ def _pieces(stream: Stream, inputs: Mapping[str, Any], chunk: int | None) -> Ite
             _several(stream.push(*(x[t] if kinds[name] == "stream" else x for name, x in piece.items())))
             for t in range(stop - start)
         ]
-        yield dict(zip(names, map(np.stack, zip(*steps, strict=True)), strict=True))
+        columns = zip(finals, zip(*steps, strict=True), strict=True)
+        joined = [ys[-1] if final else np.stack(ys) for final, ys in columns]
+        yield dict(zip(names, joined, strict=True))
+
+
+def _of_no_steps(found: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Array]:
+    """What a step file gives where there is no step to run: nothing of a stream, zeros of a last value."""
+    sizes: dict[str, int] = {}
+    for entry in found["inputs"]:
+        x = np.asarray(given[entry["name"]])
+        Port.read(entry).array(np.zeros(x.shape[1:], x.dtype) if entry["kind"] == "stream" else x, sizes)
+    ys = {}
+    for entry in found["outputs"]:
+        shape = [sizes.get(d, 0) if isinstance(d, str) else d for d in entry["shape"]]
+        ys[entry["name"]] = np.zeros(shape if entry["kind"] == "final" else [0, *shape], entry["dtype"])
+    return ys
 
 
 def _several(ys: Any) -> tuple[Array, ...]:

@@ -323,3 +323,18 @@ def test_whole_files() -> None:
         list(run_file(source, {"x": x}))
     with pytest.raises(RnncError, match="4 steps cannot be run in pieces of 3"):
         list(run_file(compiled(NET, Form("unroll", 3)), {"x": x[:4], "g": g}))
+
+
+@pytest.mark.parametrize("steps", [0, 4])
+@pytest.mark.parametrize("form", ["chunk", "step"])
+def test_what_comes_at_the_end_of_a_run_in_pieces(form: Any, steps: int) -> None:
+    text = "net n(stream x: f32[B, 2]) -> (x_out = x, last end) { end: f32[B, 2] = last(x) }"
+    x, _ = data(steps)
+    *_, found = run_file(compiled(text, Form(form)), {"x": x})
+    np.testing.assert_array_equal(found["x_out"], x)
+    np.testing.assert_array_equal(found["end"], x[-1] if steps else np.zeros(x.shape[1:]))
+
+
+def test_wrong_inputs_of_no_steps_are_refused() -> None:
+    with pytest.raises(RnncError, match="axis 1 of x has 3, and should have 2"):
+        list(run_file(compiled(NET, Form("step")), {"x": np.zeros((0, 2, 3), "f4"), "g": data(1)[1]}))

@@ -1,4 +1,4 @@
-"""Zeros in files: operands that ONNX takes for zeros are left out, and no step leaves the states as they are."""
+"""Zeros: operands that ONNX takes for zeros are left out, and where there is no step the states stay."""
 
 from __future__ import annotations
 

@@ -67,9 +67,7 @@ def last(v: Any) -> Any:
 
 
 def _region(*_: Type, **__: Any) -> Type:
-    raise NotImplementedError(
-        "the type of a region follows from its body: use region_type"
-    )
+    raise NotImplementedError("the type of a region follows from its body: use region_type")
 
 
 @op(type=_region, structural=True)
