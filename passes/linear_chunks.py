@@ -68,8 +68,11 @@ class LinearChunks(Plan):
     def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
         found, count = read_recurrence(graph, region), steps(graph, region, sizes)
         assert isinstance(found, Recurrence), "a region that did not match has no cost"
-        if growth(found) ** chunk_size(count) > MOST_GROWTH:
-            return inf
+        overflows = growth(found) ** chunk_size(count) > MOST_GROWTH
+        return inf if overflows else self.price(found, count, sizes)
+
+    def price(self, found: Recurrence, count: int, sizes: Sizes) -> float:
+        """The cost of ``count`` steps, whether or not products could overflow."""
         paths, n = reach(found.takes), range(len(found.takes))
         terms = [(i, j) for i in n for j in n if found.takes[i][j]]
         products = sum(sum(paths[j]) for _, j in terms) if found.changing else 0

@@ -102,6 +102,8 @@ class Intervals:
             return _extremes(node.attrs["value"])
         if node.op == "param":
             return _extremes(self.graph.interface.params.get(v))
+        if node.op == "div" and self._is_share(*args):
+            return 0.0, 1.0
         if node.op in RULES:
             found = RULES[node.op](*map(self.of, args))
             return ANYWHERE if any(map(math.isnan, found)) else found
@@ -111,6 +113,11 @@ class Intervals:
             parts = [self.of(a) for a in args]
             return min(p[0] for p in parts), max(p[1] for p in parts)
         return ANYWHERE
+
+    def _is_share(self, x: str, whole: str) -> bool:
+        """Whether ``x / whole`` is ``x / (x + y)`` of what is never negative."""
+        parts = self.graph.operands(whole)
+        return self.graph[whole].op == "add" and x in parts and all(self.of(p)[0] >= 0 for p in parts)
 
 
 def _extremes(array: Array | object) -> Interval:

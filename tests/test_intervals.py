@@ -42,6 +42,20 @@ net f(stream x: f32[B, 4]) -> (y) {
     assert Intervals(graph).of("x") == (-np.inf, np.inf)
 
 
+def test_a_share_of_a_sum_lies_between_0_and_1():
+    graph = parse("""
+net f(stream x: f32[B, 4], stream z: f32[B, 4]) -> (y, w) {
+  %0: f32[B, 4] = sigmoid(x)
+  %1: f32[B, 4] = exp(z)
+  %2: f32[B, 4] = add(%1, %0)
+  y: f32[B, 4] = div(%0, %2)
+  w: f32[B, 4] = div(x, %2)
+}
+""")
+    assert Intervals(graph).of("y") == (0.0, 1.0)
+    assert Intervals(graph).of("w") == (-np.inf, np.inf)
+
+
 def grows(net: object) -> float:
     """By how much the loop of a net is known to grow in a step."""
     graph = Pipeline.parse("canonicalize,lift").run(rnnc.frontend.assemble.trace(net, {"x": (3,)}, (), 0))

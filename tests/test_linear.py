@@ -336,6 +336,7 @@ def test_cost_counts_what_is_written() -> None:
     for name in EQUATIONS:
         graph = Pipeline.parse("lift").run(equation(name))
         (region,) = graph.find("region")
-        assert isinstance(read_recurrence(graph, region), Recurrence)
-        costs[name] = LinearChunks().cost(graph, region, Sizes(1000, 1))
+        found = read_recurrence(graph, region)
+        assert isinstance(found, Recurrence)
+        costs[name] = LinearChunks().price(found, 1000, Sizes(1000, 1))
     assert costs["h = h⁻ + b"] < costs["h = a h⁻ + b"] < costs["h = w h⁻ + a g⁻, g = g⁻ + b h⁻"]
