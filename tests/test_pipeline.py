@@ -285,6 +285,7 @@ def golden(folder: Path, *options: str) -> tuple[str, str]:
     plugins = ["-p", "tests.conftest", "-p", "toy_passes"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, *options, str(file)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(folder)))}
+    env.pop("CI", None)  # with it, pytest repeats every message at the end
     run = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 1, run.stdout + run.stderr
     return run.stdout, file.read_text()

@@ -256,10 +256,11 @@ def test_a_fault_in_a_file_names_the_file(tmp_path):
 # -- generated ----------------------------------------------------------------------------------------------
 
 
+# Without subnormals: a session of onnxruntime that flushes them does so for the thread that made it.
 FLOATS = {
-    "f16": st.floats(width=16, allow_nan=False),
-    "f32": st.floats(width=32, allow_nan=False),
-    "f64": st.floats(width=64, allow_nan=False),
+    "f16": st.floats(width=16, allow_nan=False, allow_subnormal=False),
+    "f32": st.floats(width=32, allow_nan=False, allow_subnormal=False),
+    "f64": st.floats(width=64, allow_nan=False, allow_subnormal=False),
 }
 
 
@@ -281,7 +282,7 @@ names = st.text("abkx1_.%σ̄last", min_size=1, max_size=6).filter(
     lambda s: is_name(s) and not s.startswith("%")
 )
 attrs = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-9, 9) | FLOATS["f64"] | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3).map(tuple),
     max_leaves=5,
 )
