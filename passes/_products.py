@@ -11,9 +11,9 @@ import numpy as np
 
 from rnnc.build import Builder
 from rnnc.dims import Dim
-from rnnc.linear import simplified
 from rnnc.loops.slots import broadcast
 from rnnc.ops.declare import broadcast_shapes
+from rnnc.plans.linear import simplified
 from rnnc.types import TensorType
 
 #: An entry of a matrix, or of a vector.

@@ -16,7 +16,7 @@ from rnnc.loops.regions import operands
 from rnnc.passes.scan import Scan
 from rnnc.passes.straight import Straight
 from rnnc.pipeline import Pass
-from rnnc.plan import PLANS, Plan, Refusal, Sizes
+from rnnc.plans import PLANS, Plan, Refusal, Sizes
 from rnnc.remarks import Remark, remark
 from rnnc.rewrite import sweep
 

@@ -24,16 +24,16 @@ from typing import Any, ClassVar
 
 from rnnc.build import Builder
 from rnnc.dims import Dim, product
-from rnnc.intervals import Intervals
 from rnnc.ir import Graph
-from rnnc.linear import Outside, Part, Recurrence, read_recurrence
 from rnnc.loops.chunks import Chunks
 from rnnc.loops.lifting import Operand
 from rnnc.loops.regions import operands
 from rnnc.passes._loop import LoopBuilder
 from rnnc.passes._products import Entry, Matrix, dot, powers, reach, shape_of
-from rnnc.plan import Plan, Refusal, Sizes
-from rnnc.plan_costs import chunks_cost, steps
+from rnnc.plans import Plan, Refusal, Sizes
+from rnnc.plans.costs import chunks_cost, steps
+from rnnc.plans.intervals import Intervals
+from rnnc.plans.linear import Outside, Part, Recurrence, read_recurrence
 from rnnc.types import TensorType
 
 #: How large the products within a chunk may become, for the plan to be chosen.

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rnnc.affine import Form, Source
-from rnnc.gates import ACTIVATIONS, Gate, Loop, Refused
 from rnnc.ir import Graph
-from rnnc.mixtures import Factor
-from rnnc.packing import Packer, finish
-from rnnc.plan import Plan, Refusal, Sizes
-from rnnc.plan_costs import native_cost
+from rnnc.plans import Plan, Refusal, Sizes
+from rnnc.plans.affine import Form, Source
+from rnnc.plans.costs import native_cost
+from rnnc.plans.gates import ACTIVATIONS, Gate, Loop, Refused
+from rnnc.plans.mixtures import Factor
+from rnnc.plans.packing import Packer, finish
 
 
 @dataclass(frozen=True)

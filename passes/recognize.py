@@ -20,7 +20,7 @@ from rnnc.passes.native_gru import NativeGRU
 from rnnc.passes.native_lstm import NativeLSTM
 from rnnc.passes.native_rnn import NativeRNN
 from rnnc.pipeline import Pass
-from rnnc.plan import Plan, Refusal
+from rnnc.plans import Plan, Refusal
 from rnnc.remarks import Remark, remark
 
 NATIVE: tuple[Plan, ...] = (NativeLSTM(), NativeGRU(), NativeRNN())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
-from rnnc.plan import Plan, Sizes
-from rnnc.plan_costs import ITERATION, body_cost, steps
+from rnnc.plans import Plan, Sizes
+from rnnc.plans.costs import ITERATION, body_cost, steps
 
 
 @dataclass(frozen=True)

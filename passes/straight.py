@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from rnnc.ir import Graph
 from rnnc.loops.straightline import unroll_region
-from rnnc.plan import Plan, Refusal, Sizes
-from rnnc.plan_costs import body_cost, steps
+from rnnc.plans import Plan, Refusal, Sizes
+from rnnc.plans.costs import body_cost, steps
 
 MOST_STEPS = 8
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnc.affine import Form, Forms, Source
 from rnnc.build import Builder
 from rnnc.ir import Graph, Interface, Output
 from rnnc.machine.reference import run
-from rnnc.matrix import Bias, Diagonal, Full, Matrix, Pick, Placed, spread, zeros
-from rnnc.mixtures import Factor, Mixture, polynomial, readings
 from rnnc.passes.lift import Lift
 from rnnc.pipeline import Pipeline
+from rnnc.plans.affine import Form, Forms, Source
+from rnnc.plans.matrix import Bias, Diagonal, Full, Matrix, Pick, Placed, spread, zeros
+from rnnc.plans.mixtures import Factor, Mixture, polynomial, readings
 from rnnc.text import parse
 
 

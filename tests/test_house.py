@@ -29,12 +29,11 @@ ops
 ir
 build timing text.literals
 text loops.regions machine.library
-verify loops.slots matrix plan plan_costs mixtures intervals
+verify loops.slots
 rewrite
-addition affine loops linear machine
+addition loops machine
 pipeline
-gates
-packing
+plans
 passes
 frontend
 torch

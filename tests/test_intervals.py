@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import rnnc
-from rnnc.intervals import RULES, Intervals
-from rnnc.linear import Recurrence, read_recurrence
 from rnnc.ops import OPS
 from rnnc.passes.linear_chunks import growth
 from rnnc.pipeline import Pipeline
+from rnnc.plans.intervals import RULES, Intervals
+from rnnc.plans.linear import Recurrence, read_recurrence
 from rnnc.text import parse
 
 ENDS = [(-3.0, -1.0), (-2.0, 0.0), (-0.5, 2.0), (0.0, 3.0), (1.0, 4.0), (-40.0, 40.0)]

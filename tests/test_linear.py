@@ -22,11 +22,11 @@ from rnnc import flip, passes
 from rnnc.compiler import Compiled, compile
 from rnnc.frontend.assemble import trace
 from rnnc.ir import Graph
-from rnnc.linear import Recurrence, read_recurrence
 from rnnc.machine.reference import random_arrays, run
 from rnnc.passes.linear_chunks import LinearChunks, chunk_size
 from rnnc.pipeline import Pipeline
-from rnnc.plan import Sizes
+from rnnc.plans import Sizes
+from rnnc.plans.linear import Recurrence, read_recurrence
 from rnnc.remarks import collecting
 from rnnc.runtime import Stream
 from rnnc.text import parse

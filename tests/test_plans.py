@@ -27,7 +27,7 @@ from rnnc.ir import Graph
 from rnnc.machine.reference import Arrays, Result, random_arrays, run
 from rnnc.passes.lift import lift
 from rnnc.pipeline import Pipeline
-from rnnc.plan import PLANS
+from rnnc.plans import PLANS
 from rnnc.runtime import Stream, session
 from tests.models_drawn import N, layers
 from tests.strategies import arrays as arrays_of

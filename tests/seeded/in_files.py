@@ -9,11 +9,11 @@ from typing import Any
 import rnnc.emit.scan
 from rnnc.build import Builder
 from rnnc.emit.scope import Scope
-from rnnc.gates import Gate
 from rnnc.ir import Graph
-from rnnc.matrix import Bias
-from rnnc.packing import Packer
 from rnnc.passes import lower_time, native_gru, native_lstm, native_rnn
+from rnnc.plans.gates import Gate
+from rnnc.plans.matrix import Bias
+from rnnc.plans.packing import Packer
 from rnnc.runtime import Stream
 from tests.seeded import nets
 from tests.seeded.checks import Bug, after_passes, as_file, in_pieces

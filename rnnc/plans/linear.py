@@ -21,14 +21,14 @@ import numpy as np
 from rnnc.build import Builder
 from rnnc.dims import names
 from rnnc.errors import Loc
-from rnnc.intervals import RULES, Interval, anywhere
 from rnnc.ir import Graph, State
 from rnnc.loops import slots
 from rnnc.loops.lifting import Operand, lift_op
 from rnnc.loops.regions import Operands, operands
 from rnnc.ops import OPS
 from rnnc.ops.axes import leading
-from rnnc.plan import Refusal
+from rnnc.plans import Refusal
+from rnnc.plans.intervals import RULES, Interval, anywhere
 from rnnc.timing import timing
 from rnnc.types import TensorType
 

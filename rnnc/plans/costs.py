@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rnnc.dims import product
 from rnnc.ir import Graph
-from rnnc.plan import Sizes
+from rnnc.plans import Sizes
 from rnnc.types import TensorType
 
 NODE = 0.4  # any small node

@@ -18,7 +18,7 @@ import numpy as np
 
 from rnnc.ir import Graph
 from rnnc.loops.regions import operands
-from rnnc.matrix import Bias, Full, Make, Matrix, Pick, Placed, spread
+from rnnc.plans.matrix import Bias, Full, Make, Matrix, Pick, Placed, spread
 from rnnc.types import TensorType
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rnnc.affine import Form, Source
 from rnnc.build import Builder
-from rnnc.gates import Loop
-from rnnc.matrix import Bias, Matrix, zeros
+from rnnc.plans.affine import Form, Source
+from rnnc.plans.gates import Loop
+from rnnc.plans.matrix import Bias, Matrix, zeros
 
 
 @dataclass(frozen=True)

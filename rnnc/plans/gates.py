@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from rnnc.affine import Form, Forms, Source
 from rnnc.dims import Dim
 from rnnc.errors import Loc
 from rnnc.ir import Graph
 from rnnc.loops.regions import Operands, operands
-from rnnc.mixtures import Factor, number
-from rnnc.plan import Refusal
+from rnnc.plans import Refusal
+from rnnc.plans.affine import Form, Forms, Source
+from rnnc.plans.mixtures import Factor, number
 
 #: Activations that ONNX's recurrent ops know without parameters.
 ACTIVATIONS: Mapping[str, str] = {
