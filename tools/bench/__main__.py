@@ -142,7 +142,7 @@ def _report(results: Sequence[Result], out: Path, console: Console) -> int:
         plot(found, pictures)
         written += pictures
     except MissingExtra as error:
-        console.print(f"no plot: {error}")
+        console.print(f"no plot: {error}", markup=False)
     console.print(f"\nwritten: {', '.join(map(str, written))}")
     return 0
 
