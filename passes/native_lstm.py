@@ -14,10 +14,10 @@ from itertools import permutations
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
-from rnnc.plans import Plan, Refusal, Sizes
+from rnnc.plans import Plan, Refused, Sizes
 from rnnc.plans.affine import Form, Source
 from rnnc.plans.costs import native_cost
-from rnnc.plans.gates import ACTIVATIONS, Gate, Loop, Refused
+from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
 from rnnc.plans.matrix import Bias
 from rnnc.plans.mixtures import Factor, Mixture, readings
 from rnnc.plans.packing import Packer, finish
@@ -47,13 +47,9 @@ class NativeLSTM(Plan):
 
     name: ClassVar[str] = "lstm"
 
-    def match(self, graph: Graph, region: str) -> Match | Refusal:
+    def read(self, graph: Graph, region: str) -> Match:
         """The gates, if the loop is an LSTM."""
-        loop = Loop.of(graph, region)
-        try:
-            return self._read(loop)
-        except Refused as miss:
-            return miss.refusal
+        return self._read(Loop.of(graph, region))
 
     def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
         """Four products a step."""

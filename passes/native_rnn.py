@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
-from rnnc.plans import Plan, Refusal, Sizes
+from rnnc.plans import Plan, Sizes
 from rnnc.plans.affine import Form, Source
 from rnnc.plans.costs import native_cost
-from rnnc.plans.gates import ACTIVATIONS, Gate, Loop, Refused
+from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
 from rnnc.plans.mixtures import Factor
 from rnnc.plans.packing import Packer, finish
 
@@ -34,18 +34,15 @@ class NativeRNN(Plan):
 
     name: ClassVar[str] = "rnn"
 
-    def match(self, graph: Graph, region: str) -> Match | Refusal:
+    def read(self, graph: Graph, region: str) -> Match:
         """The gate of the loop's only state, if all it reads are streams and that state."""
         loop = Loop.of(graph, region)
-        try:
-            loop.need_states(1)
-            ((hidden, h),) = loop.body.finals.items()
-            loop.need_output(hidden)
-            gate = loop.need_gate(Factor(h), "state")
-            loop.need_sources(gate.form, "state", h, Source("state", hidden))
-            loop.need_streams([gate.form])
-        except Refused as miss:
-            return miss.refusal
+        loop.need_states(1)
+        ((hidden, h),) = loop.body.finals.items()
+        loop.need_output(hidden)
+        gate = loop.need_gate(Factor(h), "state")
+        loop.need_sources(gate.form, "state", h, Source("state", hidden))
+        loop.need_streams([gate.form])
         return Match(loop, hidden, gate)
 
     def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:

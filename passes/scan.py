@@ -16,7 +16,7 @@ class Scan(Plan):
 
     name: ClassVar[str] = "scan"
 
-    def match(self, graph: Graph, region: str) -> Any:
+    def read(self, graph: Graph, region: str) -> Any:
         """Every region matches."""
         return region
 

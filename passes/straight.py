@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from rnnc.ir import Graph
 from rnnc.loops.straightline import unroll_region
-from rnnc.plans import Plan, Refusal, Sizes
+from rnnc.plans import Plan, Refused, Sizes
 from rnnc.plans.costs import body_cost, steps
 
 MOST_STEPS = 8
@@ -19,10 +19,12 @@ class Straight(Plan):
 
     name: ClassVar[str] = "straight"
 
-    def match(self, graph: Graph, region: str) -> Any:
+    def read(self, graph: Graph, region: str) -> int:
         """The number of steps, if it is known."""
         n = graph[region].attrs["steps"]
-        return n if isinstance(n, int) else Refusal("the number of steps is not known")
+        if not isinstance(n, int):
+            raise Refused("the number of steps is not known")
+        return n
 
     def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
         """Every node of the body, every step; files of long loops would be too big."""

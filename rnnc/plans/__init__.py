@@ -26,6 +26,14 @@ class Refusal:
     loc: Loc | None = None
 
 
+class Refused(Exception):
+    """Raised while a plan reads a region that it turns out not to run; carries the :class:`Refusal`."""
+
+    def __init__(self, reason: str, loc: Loc | None = None) -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(reason, loc)
+
+
 @dataclass(frozen=True)
 class Sizes:
     """What the caller hints of sizes when running. Hints, never limits."""
@@ -50,9 +58,16 @@ class Plan(ABC):
         if "name" in cls.__dict__:
             PLANS[cls.name] = cls
 
-    @abstractmethod
     def match(self, graph: Graph, region: str) -> Any:
         """What the plan needs to know of the region to run it, or a :class:`Refusal`."""
+        try:
+            return self.read(graph, region)
+        except Refused as miss:
+            return miss.refusal
+
+    @abstractmethod
+    def read(self, graph: Graph, region: str) -> Any:
+        """What the plan needs to know of the region to run it; :class:`Refused` if it cannot."""
 
     @abstractmethod
     def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:

@@ -10,7 +10,7 @@ from rnnc.dims import Dim
 from rnnc.errors import Loc
 from rnnc.ir import Graph
 from rnnc.loops.regions import Operands, operands
-from rnnc.plans import Refusal
+from rnnc.plans import Refused
 from rnnc.plans.affine import Form, Forms, Source
 from rnnc.plans.mixtures import Factor, number
 
@@ -22,14 +22,6 @@ ACTIVATIONS: Mapping[str, str] = {
     "softsign": "Softsign",
     "softplus": "Softplus",
 }
-
-
-class Refused(Exception):
-    """Raised while reading a region that turns out not to be the template; carries the :class:`Refusal`."""
-
-    def __init__(self, reason: str, loc: Loc | None = None) -> None:
-        super().__init__(reason)
-        self.refusal = Refusal(reason, loc)
 
 
 @dataclass(frozen=True, eq=False)

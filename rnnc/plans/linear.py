@@ -27,7 +27,7 @@ from rnnc.loops.lifting import Operand, lift_op
 from rnnc.loops.regions import Operands, operands
 from rnnc.ops import OPS
 from rnnc.ops.axes import leading
-from rnnc.plans import Refusal
+from rnnc.plans import Refused
 from rnnc.plans.intervals import RULES, Interval, anywhere
 from rnnc.timing import timing
 from rnnc.types import TensorType
@@ -43,14 +43,6 @@ MOST_REGISTERS = 4
 
 #: Where time and batch alone say how long a loop is, it runs over the sequence itself.
 SEQUENCE = {"T", "B"}
-
-
-class NotLinear(Exception):
-    """Raised where a region turns out not to be linear; carries the :class:`Refusal`."""
-
-    def __init__(self, reason: str, loc: Loc | None = None) -> None:
-        super().__init__(reason)
-        self.refusal = Refusal(reason, loc)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,30 +126,23 @@ class Recurrence:
         return self.body.interface.states[0].type
 
 
-def read_recurrence(graph: Graph, region: str) -> Recurrence | Refusal:
-    """The region as a linear recurrence, or why it is none, with the place in the source."""
-    try:
-        return _read(graph, region)
-    except NotLinear as miss:
-        return miss.refusal
-
-
-def _read(graph: Graph, region: str) -> Recurrence:
+def read_recurrence(graph: Graph, region: str) -> Recurrence:
+    """The region as a linear recurrence; :class:`Refused`, with the place in the source, if it is none."""
     node = graph[region]
     body: Graph = node.attrs["body"]
     states = body.interface.states
     if not states:
-        raise NotLinear("the loop has no state")
+        raise Refused("the loop has no state")
     if not (over := names(node.attrs["steps"])) or not over <= SEQUENCE:
-        raise NotLinear("the loop does not run over the sequence")
+        raise Refused("the loop does not run over the sequence")
     for s in states:
         if s.type != states[0].type:
-            raise NotLinear(f"states {states[0].path} and {s.path} have different types", s.loc)
+            raise Refused(f"states {states[0].path} and {s.path} have different types", s.loc)
         if not s.type.floating:
-            raise NotLinear(f"state {s.path} is {s.type}, which has no fractions", s.loc)
+            raise Refused(f"state {s.path} is {s.type}, which has no fractions", s.loc)
     count = sum(s.depth for s in states)
     if count > MOST_REGISTERS:
-        raise NotLinear(f"the loop remembers {count} values, more than {MOST_REGISTERS}", states[0].loc)
+        raise Refused(f"the loop remembers {count} values, more than {MOST_REGISTERS}", states[0].loc)
     reads = {d: _register(body, d, states) for d in body.find("delay")}
     linear, other = _sort(body, reads)
     for s in states:
@@ -167,7 +152,7 @@ def _read(graph: Graph, region: str) -> Recurrence:
     for v in (v for v in body.order() if v not in linear):
         streams = [k for k, a in enumerate(body.operands(v)) if when[a] == "stream"]
         if streams and (why := _stuck(body, v, streams)):
-            raise NotLinear(why, _loc(body, v))
+            raise Refused(why, _loc(body, v))
     return Recurrence(graph, region, reads, frozenset(linear))
 
 
@@ -180,13 +165,13 @@ def _register(body: Graph, delay: str, states: Sequence[State]) -> Register:
     for s in states:
         if s.source == source and body.finals[s.path] == value and k <= s.depth:
             return s.path, k - 1
-    raise NotLinear(f"{delay} delays a value that is no state", _loc(body, delay))
+    raise Refused(f"{delay} delays a value that is no state", _loc(body, delay))
 
 
-def _sort(body: Graph, reads: Mapping[str, Register]) -> tuple[set[str], dict[str, NotLinear]]:
+def _sort(body: Graph, reads: Mapping[str, Register]) -> tuple[set[str], dict[str, Refused]]:
     """The values that are affine in the registers, and those that depend on them otherwise, and why."""
     linear = set(reads)
-    other: dict[str, NotLinear] = {}
+    other: dict[str, Refused] = {}
     for v in (v for v in body.order() if v not in reads):
         args = body.operands(v)
         if found := next((other[a] for a in args if a in other), None):
@@ -194,7 +179,7 @@ def _sort(body: Graph, reads: Mapping[str, Register]) -> tuple[set[str], dict[st
         elif held := [slot for slot, a in enumerate(args) if a in linear]:
             why = _curved(body, v, held)
             if why:
-                other[v] = NotLinear(why, _loc(body, v))
+                other[v] = Refused(why, _loc(body, v))
             else:
                 linear.add(v)
     return linear, other
