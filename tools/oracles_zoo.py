@@ -131,7 +131,7 @@ def compare(name: str) -> float:
 def theirs(twin: Twin, name: str, params: Mapping[str, Array], x: Array, state: Mapping[str, Array]) -> Array:
     """What their cell gives over a sequence."""
     import torch
-    import torchrecurrent  # type: ignore[import-not-found]
+    import torchrecurrent
 
     cell = getattr(torchrecurrent, f"{twin.name or name}Cell")(x.shape[-1], UNITS, **twin.options).double()
     with torch.no_grad():
