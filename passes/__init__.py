@@ -16,6 +16,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     fuse_gates as fuse_gates,
     bind as bind,
     lift as lift,
+    interleave as interleave,
     taps as taps,
     step as step,
     unroll as unroll,
@@ -38,7 +39,7 @@ STREAMS = "canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canon
 #: On functions: products with what is added to them, time as slices, and what is known computed.
 FUNCTIONS = "gemm,lower-time,fold{params=true},canonicalize"
 
-CHUNK = f"{STREAMS},lift,taps,canonicalize,recognize,choose,{FUNCTIONS}"
+CHUNK = f"{STREAMS},lift,interleave,taps,canonicalize,recognize,choose,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"
 STEP = f"{STREAMS},step,canonicalize,{FUNCTIONS}"
 UNROLL = f"{STREAMS},unroll,{FUNCTIONS}"

@@ -7,6 +7,7 @@ hangs on the region as one of its ``alternatives`` until ``choose`` picks one.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -43,9 +44,14 @@ class Sizes:
 
     def of(self, d: Dim) -> int:
         """A dim as a number, its names replaced by the hints; names without one count as 1."""
-        found = substitute(d, {n: getattr(self, n, 1) for n in names(d)})
+        found = substitute(d, {n: self._named(n) for n in names(d)})
         assert isinstance(found, int)
         return found
+
+    def _named(self, name: str) -> int:
+        """The size of that name; one of each ``k`` of them is called ``every<k>_<name>``."""
+        spaced = re.fullmatch(r"every(\d+)_(\w+)", name)
+        return -(-self._named(spaced[2]) // int(spaced[1])) if spaced else getattr(self, name, 1)
 
 
 @dataclass(frozen=True)

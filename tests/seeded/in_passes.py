@@ -15,6 +15,7 @@ from rnnc.passes import (
     fold,
     gemm,
     hoist,
+    interleave,
     lift,
     lower_time,
     retime,
@@ -239,5 +240,55 @@ BUGS = [
         turned_states,
         nets.DEEP,
         after_passes("lift,batch-first"),
+    ),
+    Bug(
+        "interleaved loops start from the slots of one another",
+        interleave._Interleaving,
+        "_turn",
+        lambda turn: (
+            lambda self, v, state: self.b(
+                "reshape", v, shape=(self.k * self.batch, *self.graph.type(v).shape[2:])
+            )
+        ),
+        nets.TWO_BACK,
+        after_passes("lift,interleave"),
+    ),
+    Bug(
+        "the steps of interleaved loops come back one too late",
+        interleave._Interleaving,
+        "_join",
+        lambda join: lambda self, v: self.b("shift", join(self, v), 0.0, k=1),
+        nets.TWO_BACK,
+        after_passes("lift,interleave"),
+    ),
+    Bug(
+        "interleaved loops that run backwards leave their results in that order",
+        interleave._Interleaving,
+        "_in_time",
+        lambda in_time: lambda self, v: v,
+        nets.TWO_AHEAD,
+        after_passes("lift,interleave"),
+    ),
+    Bug(
+        "a loop over sequences that meet is interleaved",
+        interleave,
+        "batch_of",
+        lambda batch_of: lambda body: "B",
+        nets.MEETING,
+        after_passes("lift,interleave"),
+    ),
+    Bug(
+        "what is given to interleaved loops is the first sequence's",
+        interleave._Interleaving,
+        "_expanded",
+        lambda expanded: (
+            lambda self, v: self.b(
+                "expand",
+                self.b("slice", v, axis=0, start=0, stop=1),
+                shape=(self.k, *self.graph.type(v).shape),
+            )
+        ),
+        nets.TWO_BACK,
+        after_passes("lift,interleave"),
     ),
 ]

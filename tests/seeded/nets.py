@@ -178,3 +178,23 @@ net gated(stream x: f32[B, 3], param U: f32[3, 2], param V: f32[3, 2]) -> (y) {
   y: f32[B, 2] = mul(%1, %2)
 }
 """
+
+TWO_BACK = """
+net two_back(stream x: f32[B, 3], given g: f32[B, 3], param U: f32[3, 3], state h: f32[B, 3] {k = 2}) -> (h) {
+  h2: f32[B, 3] = delay(h, h.init) {k = 2}
+  %0: f32[B, 3] = matmul(h2, U)
+  %1: f32[B, 3] = mul(%0, g)
+  %2: f32[B, 3] = add(x, %1)
+  h: f32[B, 3] = tanh(%2)
+}
+"""
+TWO_AHEAD = TWO_BACK.replace(", state h: f32[B, 3] {k = 2}", "").replace("h.init) {k = 2}", "0.5) {k = -2}")
+
+MEETING = """
+net meeting(stream x: f32[B, 2], state h: f32[B, 2] {k = 2}) -> (h) {
+  h2: f32[B, 2] = delay(h, h.init) {k = 2}
+  %0: f32[B, 2] = cumsum(h2) {axis = 0}
+  %1: f32[B, 2] = add(x, %0)
+  h: f32[B, 2] = tanh(%1)
+}
+"""
