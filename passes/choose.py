@@ -17,6 +17,8 @@ from rnnc.passes.scan import Scan
 from rnnc.passes.straight import Straight
 from rnnc.pipeline import Pass
 from rnnc.plans import PLANS, Plan, Refusal, Sizes
+from rnnc.plans.costs import NATIVE, Pricing, apart
+from rnnc.plans.profile import builtin, load
 from rnnc.remarks import Remark, remark
 from rnnc.rewrite import sweep
 
@@ -24,40 +26,51 @@ GENERAL: tuple[Plan, ...] = (Scan(), Straight())
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A plan that can run a region: its predicted µs a run, and what explanations say besides."""
+
+    name: str
+    us: float
+    risk: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Choose(Pass):
-    """Picks a plan for each region by predicted cost at the hinted sizes, or ``plan`` wherever it can run."""
+    """Picks a plan for each region by predicted cost at the hinted sizes, or ``plan`` wherever it can run.
+
+    Prices are those of ``profile``, a file, or of the built-in profile of the ``target``.
+    """
 
     name: ClassVar[str] = "choose"
     plan: str = ""
     T: int = 100
     B: int = 1
+    target: str = "cpu"
+    profile: str = ""
 
     def apply(self, graph: Graph) -> None:
         """Replace each region by its plan's values; what an alternative has regions for comes after it."""
+        profile = load(self.profile) if self.profile else builtin(self.target)
+        pricing = Pricing(profile, Sizes(self.T, self.B))
         regions = graph.find("region")
         for region in sorted(regions, key=lambda r: not graph[r].attrs.get("alternatives")):
             if region in graph:
-                self._decide(graph, region)
+                self._decide(graph, region, pricing)
                 sweep(graph)
 
-    def _decide(self, graph: Graph, region: str) -> None:
-        node, sizes = graph[region], Sizes(self.T, self.B)
-        alternatives = node.attrs.get("alternatives", ())
-        costs = {name: PLANS[name]().cost(graph, region, sizes) for name in alternatives}
-        for plan in GENERAL:
-            if not isinstance(plan.match(graph, region), Refusal):
-                costs[plan.name] = plan.cost(graph, region, sizes)
-        chosen = self.plan if self.plan in costs else min(costs, key=lambda name: costs[name])
-        shown = ", ".join(f"{name} {cost:.0f} µs" for name, cost in sorted(costs.items(), key=lambda c: c[1]))
-        where = node.locs[0] if node.locs else None
-        remark(
-            Remark(
-                "passed",
-                self.name,
-                f"{region} runs as {chosen} (predicted for T={self.T}, B={self.B}: {shown})",
-                where,
-            )
+    def _decide(self, graph: Graph, region: str, pricing: Pricing) -> None:
+        node = graph[region]
+        alternatives: tuple[str, ...] = node.attrs.get("alternatives", ())
+        found = {c.name: c for c in candidates(graph, region, pricing)}
+        chosen = (
+            self.plan if self.plan in found else min(found, key=lambda n: (bool(found[n].risk), found[n].us))
         )
+        why = "asked for" if self.plan in found else "the cheapest" if len(found) > 1 else "no other plan can"
+        said = f"{region} runs as {chosen} ({why}; T={self.T}, B={self.B}, profile {pricing.profile.name})"
+        table = tuple(_table(list(found.values()), chosen, pricing.steps(graph, region)))
+        where = node.locs[0] if node.locs else None
+        remark(Remark("passed", self.name, said, where, table))
         if chosen in alternatives:
             value = operands(graph, region).alternatives[alternatives.index(chosen)]
         else:
@@ -65,6 +78,41 @@ class Choose(Pass):
             value = PLANS[chosen]().emit(graph, region, None)
         if graph[value].op == "tuple":
             _take_apart(graph, value if value == region else graph.replace(region, value))
+
+
+def candidates(graph: Graph, region: str, pricing: Pricing) -> list[Candidate]:
+    """The plans that can run a region, the cheapest first, and last those that take a risk."""
+    roles, names = operands(graph, region), graph[region].attrs.get("alternatives", ())
+    ends: dict[str, tuple[str, ...]] = {n: (v,) for n, v in zip(names, roles.alternatives, strict=True)}
+    own = (*roles.inputs, *roles.inits, *([roles.lengths] if roles.lengths else []))
+    ends |= {p.name: own for p in GENERAL if not isinstance(p.match(graph, region), Refusal)}
+    found = []
+    for name, values in apart(graph, region, ends).items():
+        us = pricing.values(graph, [v for v in graph.order() if v in values])
+        us += pricing.loop(graph, region) if name == Scan.name else 0.0
+        us += pricing.steps(graph, region) * pricing.body(graph, region) if name == Straight.name else 0.0
+        risk = PLANS[name]().risk(graph, region, pricing.sizes)
+        found.append(Candidate(name, us, risk, _foreign(graph, values, pricing)))
+    return sorted(found, key=lambda c: (bool(c.risk), c.us))
+
+
+def _foreign(graph: Graph, values: set[str], pricing: Pricing) -> str:
+    """Which native ops among the values fall back to the CPU, and for which attributes."""
+    why = {v: pricing.foreign(graph, v) for v in sorted(values) if graph[v].op in NATIVE}
+    told = dict.fromkeys(f"{graph[v].op} falls back to the CPU for {attr}" for v, attr in why.items() if attr)
+    return ", ".join(told)
+
+
+def _table(found: list[Candidate], chosen: str, steps: int) -> list[str]:
+    """A line for each candidate: µs a run and a step, and what else is known; ``*`` marks the chosen."""
+    wide = max(len(c.name) for c in found)
+    lines = [f"    {'plan':{wide}}  {'µs a run':>10}  {'a step':>8}"]
+    for c in found:
+        mark = "*" if c.name == chosen else " "
+        said = "; ".join(filter(None, (c.risk and f"only if asked for: {c.risk}", c.note)))
+        row = f"  {mark} {c.name:{wide}}  {c.us:10.1f}  {c.us / max(steps, 1):8.2f}"
+        lines.append(f"{row}  {said}".rstrip())
+    return lines
 
 
 def without_alternatives(graph: Graph, region: str) -> str:

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, log2
+from math import log, log2
 from typing import Any, ClassVar
 
 from rnnc.build import Builder
-from rnnc.dims import Dim, product
+from rnnc.dims import Dim
 from rnnc.ir import Graph
 from rnnc.loops.chunks import Chunks
 from rnnc.loops.lifting import Operand
@@ -31,7 +31,6 @@ from rnnc.loops.regions import operands
 from rnnc.passes._loop import LoopBuilder
 from rnnc.passes._products import Entry, Matrix, dot, powers, reach, shape_of
 from rnnc.plans import Plan, Sizes
-from rnnc.plans.costs import chunks_cost, steps
 from rnnc.plans.intervals import Intervals
 from rnnc.plans.linear import Outside, Part, Recurrence, read_recurrence
 from rnnc.types import TensorType
@@ -65,19 +64,14 @@ class LinearChunks(Plan):
     def read(self, graph: Graph, region: str) -> Recurrence:
         return read_recurrence(graph, region)
 
-    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
-        found, count = read_recurrence(graph, region), steps(graph, region, sizes)
-        overflows = growth(found) ** chunk_size(count) > MOST_GROWTH
-        return inf if overflows else self.price(found, count, sizes)
-
-    def price(self, found: Recurrence, count: int, sizes: Sizes) -> float:
-        """The cost of ``count`` steps, whether or not products could overflow."""
-        paths, n = reach(found.takes), range(len(found.takes))
-        terms = [(i, j) for i in n for j in n if found.takes[i][j]]
-        products = sum(sum(paths[j]) for _, j in terms) if found.changing else 0
-        results = sum(sum(paths[i]) for i, (_, slot) in enumerate(found.registers) if slot == 0)
-        elements = sizes.of(product(found.state.shape)) * results
-        return chunks_cost(count, chunk_size(count), 2 * len(terms) + products, 2 * len(terms), elements)
+    def risk(self, graph: Graph, region: str, sizes: Sizes) -> str:
+        most, size = (
+            growth(read_recurrence(graph, region)),
+            chunk_size(sizes.of(graph[region].attrs["steps"])),
+        )
+        if most > 1 and size * log(most) > log(MOST_GROWTH):
+            return f"products of {size} steps could overflow, for each may grow {most:.3g} times"
+        return ""
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         return _Emission(graph, match, self.size).run()

@@ -15,9 +15,8 @@ from itertools import permutations
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
-from rnnc.plans import Plan, Refused, Sizes
+from rnnc.plans import Plan, Refused
 from rnnc.plans.affine import Form, Source
-from rnnc.plans.costs import native_cost
 from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
 from rnnc.plans.mixtures import Factor, Mixture, readings
 from rnnc.plans.packing import Packer, finish
@@ -46,10 +45,6 @@ class NativeGRU(Plan):
     def read(self, graph: Graph, region: str) -> Match:
         """The gates, if the loop is a GRU."""
         return self._read(Loop.of(graph, region))
-
-    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
-        """Three products a step."""
-        return native_cost(graph, region, 3, sizes)
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         """Add the GRU and take its result apart."""

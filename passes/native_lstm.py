@@ -14,9 +14,8 @@ from itertools import permutations
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
-from rnnc.plans import Plan, Refused, Sizes
+from rnnc.plans import Plan, Refused
 from rnnc.plans.affine import Form, Source
-from rnnc.plans.costs import native_cost
 from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
 from rnnc.plans.matrix import Bias
 from rnnc.plans.mixtures import Factor, Mixture, readings
@@ -50,10 +49,6 @@ class NativeLSTM(Plan):
     def read(self, graph: Graph, region: str) -> Match:
         """The gates, if the loop is an LSTM."""
         return self._read(Loop.of(graph, region))
-
-    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
-        """Four products a step."""
-        return native_cost(graph, region, 4, sizes)
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         """Add the LSTM and take its result apart."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
-from rnnc.plans import Plan, Sizes
+from rnnc.plans import Plan
 from rnnc.plans.affine import Form, Source
-from rnnc.plans.costs import native_cost
 from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
 from rnnc.plans.mixtures import Factor
 from rnnc.plans.packing import Packer, finish
@@ -44,10 +43,6 @@ class NativeRNN(Plan):
         loop.need_sources(gate.form, "state", h, Source("state", hidden))
         loop.need_streams([gate.form])
         return Match(loop, hidden, gate)
-
-    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
-        """One product a step."""
-        return native_cost(graph, region, 1, sizes)
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         """Add the RNN and take its result apart."""

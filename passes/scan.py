@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
-from rnnc.plans import Plan, Sizes
-from rnnc.plans.costs import ITERATION, body_cost, steps
+from rnnc.plans import Plan
 
 
 @dataclass(frozen=True)
@@ -19,10 +18,6 @@ class Scan(Plan):
     def read(self, graph: Graph, region: str) -> Any:
         """Every region matches."""
         return region
-
-    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
-        """Each step pays for a round of the loop and for every node of the body."""
-        return steps(graph, region, sizes) * (ITERATION + body_cost(graph[region].attrs["body"], sizes))
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         """The region as it is."""

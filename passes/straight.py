@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from rnnc.ir import Graph
 from rnnc.loops.straightline import unroll_region
 from rnnc.plans import Plan, Refused, Sizes
-from rnnc.plans.costs import body_cost, steps
 
 MOST_STEPS = 8
 
@@ -26,10 +25,9 @@ class Straight(Plan):
             raise Refused("the number of steps is not known")
         return n
 
-    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
-        """Every node of the body, every step; files of long loops would be too big."""
-        n = steps(graph, region, sizes)
-        return n * body_cost(graph[region].attrs["body"], sizes) if n <= MOST_STEPS else float("inf")
+    def risk(self, graph: Graph, region: str, sizes: Sizes) -> str:
+        n = graph[region].attrs["steps"]
+        return f"{n} steps would make a big file" if n > MOST_STEPS else ""
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         """The region as straight code, its results as one tuple."""

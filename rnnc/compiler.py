@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -58,7 +59,7 @@ class Compiled:
     def explain(self) -> str:
         """Which passes and plans did what, which did not and why, in order."""
         lines = [f"{self.source.name}: {self.form.name} form by {self.pipeline}"]
-        return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
+        return "\n".join([*lines, *(indent(str(remark), "  ") for remark in self.remarks)])
 
 
 def compile(
@@ -75,6 +76,7 @@ def compile(
     tap: str | Iterable[str] = (),
     opset: int | None = None,
     pipeline: str | Pipeline | None = None,
+    profile: str | os.PathLike[str] | None = None,
 ) -> Compiled:
     """Compile a model, or a stream graph that was traced or parsed, to ONNX.
 
@@ -83,7 +85,8 @@ def compile(
     gives one step's shape, without the batch, of inputs that leave it open. ``sizes`` hints at ``T`` and
     ``B``, and ``target`` at where the file runs: for speed, never a limit. ``lengths`` adds an input with the
     length of each sequence of a padded batch. ``tap`` names values to give as outputs too. ``pipeline``
-    replaces the passes of the form.
+    replaces the passes of the form. ``profile`` is a file of ``rnnc tune`` that plans are priced by, in place
+    of the one built in: the file then depends on it, and on nothing else of the machine.
     """
     separate = False
     if isinstance(model, Unrolled):
@@ -103,6 +106,7 @@ def compile(
         _refuse_lookahead(traced, form)
     made = Form(form, steps, separate, batch_first, latency(traced))
     options = {"steps": steps, "separate": separate, "lengths": lengths, "target": target, **(sizes or {})}
+    options |= {"profile": os.fspath(profile)} if profile else {}
     passes = _pipeline(pipeline, made, options)
     with collecting() as remarks, _no_garbage_collection():
         graph = passes.run(traced)

@@ -17,16 +17,20 @@ from rnnc.errors import Loc
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What was done (``passed``), or was not and why (``missed``); ``where`` names the pass or plan."""
+    """What was done (``passed``), or was not and why (``missed``); ``where`` names the pass or plan.
+
+    ``details`` are lines below it.
+    """
 
     kind: Literal["passed", "missed"]
     where: str
     message: str
     loc: Loc | None = None
+    details: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         place = f"{self.loc}: " if self.loc else ""
-        return f"{place}{self.kind}: {self.where}: {self.message}"
+        return "\n".join([f"{place}{self.kind}: {self.where}: {self.message}", *self.details])
 
 
 _open: ContextVar[list[Remark] | None] = ContextVar("remarks", default=None)

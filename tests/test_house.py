@@ -41,6 +41,7 @@ rnnc cells
 emit
 inspect ports
 runtime
+tune
 compiler
 check
 cli

@@ -23,10 +23,12 @@ from rnnc.compiler import Compiled, compile
 from rnnc.frontend.assemble import trace
 from rnnc.ir import Graph
 from rnnc.machine.reference import random_arrays, run
-from rnnc.passes.linear_chunks import LinearChunks, chunk_size
+from rnnc.passes.choose import candidates
+from rnnc.passes.linear_chunks import chunk_size
 from rnnc.pipeline import Pipeline
 from rnnc.plans import Sizes
-from rnnc.plans.linear import Recurrence, read_recurrence
+from rnnc.plans.costs import Pricing
+from rnnc.plans.profile import builtin
 from rnnc.remarks import collecting
 from rnnc.runtime import Stream
 from rnnc.text import parse
@@ -332,11 +334,10 @@ def test_choice(T: int, B: int, n: int, plan: str) -> None:
 
 def test_cost_counts_what_is_written() -> None:
     """A state that only remembers another costs nothing to speak of; a full matrix of four does."""
-    costs = {}
+    costs, pricing = {}, Pricing(builtin("cpu"), Sizes(1000, 1))
     for name in EQUATIONS:
-        graph = Pipeline.parse("lift").run(equation(name))
-        (region,) = graph.find("region")
-        found = read_recurrence(graph, region)
-        assert isinstance(found, Recurrence)
-        costs[name] = LinearChunks().price(found, 1000, Sizes(1000, 1))
+        graph = Pipeline.parse("lift,recognize{T=1000}").run(equation(name))
+        (region,) = [r for r in graph.find("region") if graph[r].attrs.get("alternatives")]
+        (chunks,) = [c for c in candidates(graph, region, pricing) if c.name == "linear-chunks"]
+        costs[name] = chunks.us
     assert costs["h = h⁻ + b"] < costs["h = a h⁻ + b"] < costs["h = w h⁻ + a g⁻, g = g⁻ + b h⁻"]

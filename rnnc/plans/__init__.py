@@ -3,6 +3,16 @@
 A plan looks at a region of a function graph and says how it would run it, or refuses with a reason that
 becomes a remark. Recognition never destroys: what a plan emits is a value of the region's own tuple type that
 hangs on the region as one of its ``alternatives`` until ``choose`` picks one.
+
+No plan states its cost. ``choose`` prices what the plan has added to the graph, node by node, by the table of
+a profile (:mod:`rnnc.plans.costs`): a loop by its rounds and the nodes of its body, a product by its rows and
+weights, an LSTM by its steps, units and attributes. What is computed from weights alone is free. So with
+
+    %7: (f32[T, 1, B, 16], …) = lstm(x, W, R, b, h0, c0) {…}
+    %9: f32[T, B, 16] = matmul(%8, P)
+
+a plan pays for T steps of an LSTM of 16 units, the product of its input, and T·B rows times ``P``. A plan
+that may be cheap and still should not run unless it is asked for says why, as its :meth:`Plan.risk`.
 """
 
 from __future__ import annotations
@@ -75,9 +85,9 @@ class Plan(ABC):
     def read(self, graph: Graph, region: str) -> Any:
         """What the plan needs to know of the region to run it; :class:`Refused` if it cannot."""
 
-    @abstractmethod
-    def cost(self, graph: Graph, region: str, sizes: Sizes) -> float:
-        """Predicted time of the whole region, run this way, in µs on one CPU thread."""
+    def risk(self, graph: Graph, region: str, sizes: Sizes) -> str:
+        """Why the region should run this way only if that is asked for; "" if nothing speaks against it."""
+        return ""
 
     @abstractmethod
     def emit(self, graph: Graph, region: str, match: Any) -> str:

@@ -1,63 +1,166 @@
-"""What plans cost: a first simple model of onnxruntime's CPU provider, in µs on one thread.
+"""Costs: what the values of a graph take to compute, by the figures of a profile, in µs on one thread.
 
-The figures are fitted to measurements of onnxruntime 1.32 on a shared AVX-512 machine; only ratios count.
+No plan says what it costs: what it has added to the graph is priced, node by node. So what counts is what
+will be written. Of a region's candidates each pays for what it needs that nothing but the region needs, and
+that some other candidate does not; what all of them need decides nothing.
 """
 
 from __future__ import annotations
 
-from rnnc.dims import product
-from rnnc.ir import Graph
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnc.dims import Poly, product
+from rnnc.ir import SOURCES, Graph
 from rnnc.plans import Sizes
+from rnnc.plans.profile import Profile, builtin
 from rnnc.types import TensorType
 
-NODE = 0.4  # any small node
-ITERATION = 0.4  # one round of a Scan, besides its nodes
-NATIVE_STEP = 0.2  # one step of a native op, besides its products
-MULTIPLY_ADD = 4.2e-5  # within the second-level cache
-OUT_OF_CACHE = 3.7  # how much slower weights stream from memory at batch 1
-CACHE_ELEMENTS = 400_000
-CHUNKS = 25.0  # a recurrence in chunks, besides its two loops: laying out its steps, starting the loops
-CHUNKED_ELEMENT = 0.0013  # one element at one step, in chunks, beyond what a Scan pays for it
-
-FREE = frozenset({"const", "input", "init", "param", "delay", "item", "tuple"})
+#: What no node is written for.
+FREE = frozenset({*SOURCES, "const", "delay", "item", "tuple"})
 PRODUCTS = frozenset({"matmul", "gemm", "einsum", "conv"})
+NATIVE = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
-def product_cost(rows: int, weights: int) -> float:
-    """A product of ``rows`` vectors with that many weights."""
-    slow = OUT_OF_CACHE if weights > CACHE_ELEMENTS else 1.0
-    return max(rows * MULTIPLY_ADD, MULTIPLY_ADD * slow) * weights
+def needs(graph: Graph, values: Iterable[str], without: str = "") -> set[str]:
+    """All that the values are computed from, themselves included, not looking through ``without``."""
+    found: set[str] = set()
+    waiting = list(values)
+    while waiting:
+        v = waiting.pop()
+        if v not in found and v != without:
+            found.add(v)
+            waiting += graph.operands(v)
+    return found
 
 
-def native_cost(graph: Graph, region: str, gates: int, sizes: Sizes) -> float:
-    """A native op with that many products of H × H a step."""
-    body: Graph = graph[region].attrs["body"]
-    n = sizes.of(body.interface.states[0].type.shape[-1])
-    rows = sizes.B
-    return steps(graph, region, sizes) * (NATIVE_STEP + product_cost(rows, gates * n * n))
+def apart(graph: Graph, region: str, ends: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    """For each candidate, by the values that it ends in, those that it needs and not all others do."""
+    anyway = needs(graph, graph.roots(), region)
+    needed = {name: needs(graph, values, region) for name, values in ends.items()}
+    if len(needed) > 1:
+        anyway |= set.intersection(*needed.values())
+    return {name: found - anyway for name, found in needed.items()}
 
 
-def chunks_cost(count: int, size: int, lane_nodes: int, carry_nodes: int, elements: int) -> float:
-    """A linear recurrence of ``count`` steps in chunks, both of whose loops have so many nodes."""
-    lanes = size * (ITERATION + NODE * lane_nodes)
-    carry = -(-count // size) * (ITERATION + NODE * carry_nodes)
-    return CHUNKS + lanes + carry + CHUNKED_ELEMENT * count * elements
+@dataclass(frozen=True)
+class Pricing:
+    """Prices at the sizes that are expected."""
+
+    profile: Profile
+    sizes: Sizes
+
+    def values(self, graph: Graph, values: Iterable[str]) -> float:
+        """What computing all of them takes, each once."""
+        known: dict[str, bool] = {}
+        return sum(self.value(graph, v) for v in values if not _known(graph, v, known))
+
+    def value(self, graph: Graph, v: str) -> float:
+        """What one node takes."""
+        node = graph[v]
+        if node.op in FREE:
+            return 0.0
+        if node.op == "region":
+            return self.loop(graph, v)
+        if node.op in NATIVE:
+            return self.native(graph, v)
+        if node.op in PRODUCTS:
+            return self.profile.product(*self._factors(graph, v))
+        if node.op == "add" and _into_gemm(graph, v):
+            return 0.0
+        kinds = [node.type] if isinstance(node.type, TensorType) else []
+        kinds += [graph.type(o) for o in graph.operands(v) if isinstance(graph[o].type, TensorType)]
+        return self.profile.node(node.op, max((self.sizes.of(product(k.shape)) for k in kinds), default=0))
+
+    def loop(self, graph: Graph, region: str) -> float:
+        """A region as a Scan, with the choice whether to run it, if it may have no step."""
+        steps = graph[region].attrs["steps"]
+        start = self.profile.figure("scan") + (self.profile.figure("if") if isinstance(steps, Poly) else 0.0)
+        each = self.profile.figure("iteration") + self.body(graph, region)
+        return start + self.steps(graph, region) * each
+
+    def body(self, graph: Graph, region: str) -> float:
+        """One step of a region, node by node."""
+        body: Graph = graph[region].attrs["body"]
+        lengths = 0.0
+        if graph[region].attrs.get("ragged"):
+            types = [s.type for s in body.interface.states] + [o.type for o in body.interface.outputs]
+            lengths = sum(self.profile.node("where", self.sizes.of(product(t.shape))) for t in types)
+        return self.values(body, body) + lengths
+
+    def steps(self, graph: Graph, region: str) -> int:
+        """How many steps a region is expected to run."""
+        return self.sizes.of(graph[region].attrs["steps"])
+
+    def native(self, graph: Graph, v: str) -> float:
+        """A native op: its input's product over all steps, then the steps; more where it has no kernel."""
+        op, attrs = graph[v].op, graph[v].attrs
+        own = builtin("cpu") if self.foreign(graph, v) else self.profile
+        x, w, r = (graph.type(o).shape for o in graph.operands(v)[:3])
+        steps, rows, inner, units = (self.sizes.of(d) for d in (*x, r[-1]))
+        ways = 2 if attrs["direction"] == "bidirectional" else 1
+        weights = self.sizes.of(w[1]) * inner
+        each = own.product(steps * rows, weights) + steps * own.step(op, rows, units)
+        away = self.profile.figure("copy") if own is not self.profile else 0.0
+        return own.figure("call") + ways * each + away
+
+    def foreign(self, graph: Graph, v: str) -> str:
+        """Why a native op falls back to the CPU, if it does."""
+        return self.profile.foreign(graph[v].op, {**graph[v].attrs, "peepholes": _peepholes(graph, v)})
+
+    def _factors(self, graph: Graph, v: str) -> tuple[int, int]:
+        """How many vectors a product has, and how many numbers each of them meets."""
+        node, (x, w) = graph[v], (graph.type(o).shape for o in graph.operands(v)[:2])
+        if node.op in ("matmul", "gemm") and x and w:
+            inner, wide = self.sizes.of(x[-1]), self.sizes.of(w[-1]) if len(w) > 1 else 1
+            return self.sizes.of(product(node.tensor.shape)) // max(wide, 1), inner * wide
+        if node.op == "conv":
+            every = self.sizes.of(product(node.tensor.shape))
+            return every // max(self.sizes.of(w[0]), 1), self.sizes.of(product(w))
+        return self.sizes.of(product(x[:-1])), self.sizes.of(product(w))
 
 
-def body_cost(body: Graph, sizes: Sizes) -> float:
-    """One step of a body, node by node."""
-    return sum(NODE + _product(body, v, sizes) for v in body if body[v].op not in FREE)
+def _known(graph: Graph, v: str, known: dict[str, bool]) -> bool:
+    """Whether a value is computed from weights alone, and so when the file is made."""
+    for value in _below(graph, v, known):
+        node = graph[value]
+        below = graph.operands(value)
+        known[value] = node.op in ("param", "const") or (
+            bool(below) and node.op not in ("region", "delay") and all(known[o] for o in below)
+        )
+    return known[v]
 
 
-def steps(graph: Graph, region: str, sizes: Sizes) -> int:
-    """How many steps a region is expected to run."""
-    return sizes.of(graph[region].attrs["steps"])
+def _below(graph: Graph, v: str, known: Mapping[str, bool]) -> Iterator[str]:
+    """The value and those that it is computed from and that are not known yet, operands first."""
+    waiting = [v]
+    while waiting:
+        top = waiting[-1]
+        missing = [] if graph[top].op == "delay" else [o for o in graph.operands(top) if o not in known]
+        if top in known:
+            waiting.pop()
+        elif missing:
+            waiting += missing
+        else:
+            waiting.pop()
+            yield top
 
 
-def _product(body: Graph, v: str, sizes: Sizes) -> float:
-    if body[v].op not in PRODUCTS:
-        return 0.0
-    x, w = (body.type(o) for o in body.operands(v)[:2])
-    assert isinstance(x, TensorType)
-    rows = sizes.of(product(x.shape[:-1])) if body[v].op != "conv" else sizes.of(product(x.shape))
-    return product_cost(rows, sizes.of(product(w.shape)))
+def _peepholes(graph: Graph, v: str) -> bool:
+    """Whether a native op has peepholes other than zeros."""
+    extra = [o for o in graph.operands(v)[6:] if graph.type(o).floating] if graph[v].op == "lstm" else []
+    sources = [graph[s] for s in needs(graph, extra) if not graph.operands(s)]
+    return any(s.op != "const" or np.any(s.attrs["value"]) for s in sources)
+
+
+def _into_gemm(graph: Graph, v: str) -> bool:
+    """Whether a sum becomes part of the product that is one of its terms."""
+    kind = graph.type(v)
+    if kind.rank != 2 or not kind.floating:
+        return False
+    return any(
+        graph[o].op == "matmul" and graph.type(o) == kind and len(graph.uses(o)) == 1
+        for o in graph.operands(v)
+    )

@@ -1,0 +1,186 @@
+"""Tuning: a machine measured part by part, as the table of a profile. It takes well under a minute.
+
+Every part is run many times over in a small model, and what the same model costs without it is taken off.
+Models that are compared take turns, and of each its fastest turn counts: noise only ever adds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from rnnc.emit import probes
+from rnnc.ir import Array
+from rnnc.runtime import session
+
+#: Where the grids have their points.
+ROWS = (1, 4, 16, 64, 256)
+WIDTHS = (16, 64, 128, 256, 512, 1024)
+BATCHES = (1, 4, 16, 64)
+UNITS = (16, 64, 128, 256, 512)
+#: Ops whose cost an element is measured; all others count as the sum.
+ELEMENTS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp", "other": "Add"}
+
+#: How long one sample should take, in µs, and how many turns each model gets.
+SAMPLE, TURNS = 1000.0, 25
+#: What no time is below, in µs: differences of what is measured may vanish.
+LEAST = 1e-6
+
+Call = Callable[[], Any]
+
+
+def fastest(calls: Mapping[str, Call], turns: int = TURNS, sample: float = SAMPLE) -> dict[str, float]:
+    """The fastest of several turns of each call, in µs a call; in each turn a call runs a few times."""
+    counts, best = {}, dict.fromkeys(calls, float("inf"))
+    for name, call in calls.items():
+        call()
+        counts[name] = max(1, min(1000, round(sample / max(_timed(call, 1), 0.1))))
+    for _ in range(turns):
+        for name, call in calls.items():
+            if counts[name] > 1:
+                call()  # brings back what the others drove from the caches
+            best[name] = min(best[name], _timed(call, counts[name]))
+    return best
+
+
+def _timed(call: Call, count: int) -> float:
+    start = perf_counter()
+    for _ in range(count):
+        call()
+    return (perf_counter() - start) * 1e6 / count
+
+
+def _run(model: bytes, **shapes: tuple[int, ...]) -> Call:
+    """One run of a model on small numbers, on one thread."""
+    opened, rng = session(model, threads=1), np.random.default_rng(1)
+    arrays: dict[str, Array] = {
+        name: rng.uniform(-0.1, 0.1, shape).astype(np.float32) for name, shape in shapes.items()
+    }
+    return lambda: opened.run(None, arrays)
+
+
+@contextmanager
+def one_processor() -> Iterator[None]:
+    """Inside, this process stays on one processor, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def measured(told: Callable[[str], None] = lambda part: None) -> dict[str, Any]:
+    """The table of this machine; ``told`` hears which part is next."""
+    with one_processor():
+        told("nodes")
+        nodes, bare = _nodes()
+        told("loops")
+        loops, calls = _loops(nodes["node"]), {}
+        table: dict[str, Any] = {"machine": machine(), "versions": versions(), "threads": 1, **nodes, **loops}
+        told("products")
+        table["product"] = _products(loops)
+        for op in probes.GATES:
+            told(f"{op.upper()} steps")
+            table[op], calls[op] = _steps(op, bare)
+        table["call"] = max(calls.values())
+    return table
+
+
+def _nodes() -> tuple[dict[str, Any], float]:
+    """What a node costs, and each of its elements, by op; and what a call of a model without any."""
+    few, many, small, large = 10, 110, 16, 16384
+    calls = {}
+    for name, op in ELEMENTS.items():
+        calls[f"{name} few"] = _run(probes.chain(op, few, small), x0=(1, small))
+        calls[f"{name} many"] = _run(probes.chain(op, many, small), x0=(1, small))
+        calls[f"{name} large"] = _run(probes.chain(op, few, large), x0=(1, large))
+    calls["choice"] = _run(probes.choice(), x=(1, 16))
+    found = fastest(calls)
+    node = _above(min(found[f"{n} many"] - found[f"{n} few"] for n in ELEMENTS) / (many - few))
+    element = {
+        name: _above((found[f"{name} large"] - found[f"{name} few"]) / few / (large - small))
+        for name in ELEMENTS
+    }
+    bare = found["other few"] - few * node  # a call of no node
+    return {"node": node, "element": element, "if": _above(found["choice"] - bare - 3 * node)}, bare
+
+
+def _loops(node: float) -> dict[str, float]:
+    """What starting a loop costs, and a round of it."""
+    few, many = 100, 1100
+    calls = {
+        f"{nodes} {steps}": _run(probes.loop(nodes), start=(1, 16), cs=(steps, 1, 16))
+        for nodes in (1, 5)
+        for steps in (few, many)
+    }
+    calls["none"] = _run(probes.chain("Add", 1, 16), x0=(1, 16))
+    found = fastest(calls)
+    round_ = [(found[f"{n} {many}"] - found[f"{n} {few}"]) / (many - few) for n in (1, 5)]
+    inside = (round_[1] - round_[0]) / 4
+    start = found[f"1 {few}"] - few * round_[0] - (found["none"] - node)
+    return {"scan": _above(start), "iteration": _above(round_[0] - inside)}
+
+
+def _products(loops: Mapping[str, float]) -> dict[str, Any]:
+    """The grid of products, as a loop runs them."""
+    us = []
+    for rows in ROWS:
+        steps = {w: max(4, min(400, round(2 * SAMPLE / (0.5 + rows * w * w * 2e-5)))) for w in WIDTHS}
+        found = fastest(
+            {str(w): _run(probes.product(rows, w), start=(rows, w), cs=(steps[w], rows, w)) for w in WIDTHS},
+            turns=15,
+        )
+        us.append(
+            [_above(found[str(w)] / steps[w] - loops["scan"] / steps[w] - loops["iteration"]) for w in WIDTHS]
+        )
+    return {"rows": ROWS, "weights": [w * w for w in WIDTHS], "us": us}
+
+
+def _steps(op: str, bare: float) -> tuple[dict[str, Any], float]:
+    """The grid of a native op's steps, and what a run costs besides."""
+    us, call = [], 0.0
+    for rows in BATCHES:
+        calls, steps = {}, {}
+        for units in UNITS:
+            weights = probes.GATES[op] * units * units
+            steps[units] = max(8, min(400, round(2 * SAMPLE / (0.2 + rows * weights * 2e-5))))
+            run = probes.native(op, units)
+            for part in (1, 2):
+                calls[f"{units} {part}"] = _run(run, x=(steps[units] * part, rows, 1))
+        found = fastest(calls, turns=15)
+        slopes = {u: (found[f"{u} 2"] - found[f"{u} 1"]) / steps[u] for u in UNITS}
+        us.append([_above(slopes[u]) for u in UNITS])
+        if rows == 1:
+            call = found[f"{UNITS[0]} 1"] - steps[UNITS[0]] * slopes[UNITS[0]] - bare
+    return {"rows": BATCHES, "units": UNITS, "us": us}, _above(call)
+
+
+def _above(us: float) -> float:
+    """A time as the table has it: to four digits, and above 0."""
+    return float(f"{max(us, LEAST):.4g}")
+
+
+def machine() -> str:
+    """The processor by its name, and the system."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {platform.system()}"
+
+
+def versions() -> dict[str, str]:
+    """Those of the libraries that the figures depend on."""
+    return {library: version(library) for library in ("onnxruntime", "numpy")}

@@ -1,0 +1,172 @@
+"""What plans cost: profiles and their errors, prices, and choices that follow from them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnnc
+from rnnc import cells
+from rnnc.errors import FileError
+from rnnc.passes.choose import candidates
+from rnnc.pipeline import Pipeline
+from rnnc.plans import Sizes
+from rnnc.plans.costs import Pricing
+from rnnc.plans.profile import FORMAT, Grid, builtin, load, parse, written
+from rnnc.remarks import collecting
+from rnnc.text import parse as graph_of
+
+
+def table(**changed: Any) -> dict[str, Any]:
+    """The built-in table with some figures changed, and others (``None``) left out."""
+    found = {**builtin("cpu").table, **changed}
+    return {k: v for k, v in found.items() if v is not None and k != "digest"}
+
+
+# -- profiles -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_built_in(target: str) -> None:
+    text = written(table()) if target == "cpu" else written(dict(builtin("cuda").table))
+    assert parse(text, "x", "x").table == builtin(target).table
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is damaged: it is not JSON"),
+        ("[1]", "is no profile"),
+        (json.dumps({"format": FORMAT + 1}), f"is of format {FORMAT + 1}, and this rnnc"),
+        (written(table()).replace('"node": ', '"node": 1'), "its digest is not that of its figures"),
+        (written(table(node=None)), "has no time above 0 for node"),
+        (written(table(node=True)), "has no time above 0 for node"),
+        (written(table(scan=float("nan"))), "has no time above 0 for scan"),
+        (written(table(iteration=float("inf"))), "has no time above 0 for iteration"),
+        (written(table(element={"tanh": 1.0})), "has no time above 0 for element"),
+        (written(table(lstm=None)), "lacks points of lstm"),
+        (written(table(product={"rows": [1, 2], "weights": [4], "us": [[1.0]]})), "lacks points of product"),
+        (written(table(gru={"rows": [2, 1], "units": [4], "us": [[1.0], [1.0]]})), "of gru out of order"),
+        (written(table(rnn={"rows": [1], "units": [4], "us": [[0.0]]})), "has no time above 0 for rnn"),
+        (written(table(rnn={"rows": "1", "units": [4], "us": [[1.0]]})), "lacks points of rnn"),
+        (written(table(rnn={"rows": [0], "units": [4], "us": [[1.0]]})), "lacks points of rnn"),
+    ],
+)  # fmt: skip
+def test_what_is_no_profile(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "p.json"
+    file.write_text(text)
+    with pytest.raises(FileError, match=said):
+        load(str(file))
+    with pytest.raises(FileError, match=said):
+        rnnc.compile(cells.Recurrent(3, 4), profile=str(file))
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="cannot be read: No such file"):
+        load(str(tmp_path / "none.json"))
+
+
+def test_between_points() -> None:
+    grid = Grid([1, 4], [10, 1000], [[1.0, 100.0], [4.0, 400.0]])
+    assert grid.at(2, 100) == pytest.approx(20)
+    assert grid.at(1, 1) == 1
+    assert grid.at(8, 2000) == pytest.approx(1600)
+
+
+# -- prices -------------------------------------------------------------------------------------------------
+
+PROJECTED = """
+net p(stream x: f32[B, 4], param W: f32[4, 3], param U: f32[3, 3], state h: f32[B, 3]) -> (h) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  %0: f32[B, 3] = matmul(x, W)
+  %1: f32[B, 3] = matmul(h1, U)
+  %2: f32[B, 3] = add(%0, %1)
+  h: f32[B, 3] = tanh(%2)
+}
+"""
+
+
+def test_a_loop_pays_for_what_only_it_needs() -> None:
+    """The product of the input is the native op's own, and a Scan's besides its body."""
+    graph = Pipeline.parse("lift,recognize").run(graph_of(PROJECTED, "x"))
+    (region,) = graph.find("region")
+    pricing = Pricing(builtin("cpu"), Sizes(50, 2))
+    found = {c.name: c.us for c in candidates(graph, region, pricing)}
+    profile = builtin("cpu")
+    outside = profile.product(100, 12)
+    step = profile.product(2, 9) + profile.node("tanh", 6) + profile.figure("iteration")
+    assert found["scan"] == pytest.approx(outside + 50 * step + profile.figure("scan") + profile.figure("if"))
+
+
+def test_spaced_steps() -> None:
+    assert Sizes(100, 1).of(rnnc.dims.dim("every32_T")) == 4
+
+
+# -- choices ------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_decides(tmp_path: Path) -> None:
+    """Where a native step costs more than a loop's nodes, the loop is chosen; files differ accordingly."""
+    dear = {**builtin("cpu").table["rnn"]}
+    dear["us"] = [[1e3] * len(line) for line in dear["us"]]
+    file = tmp_path / "dear.json"
+    file.write_text(written(table(rnn=dear)))
+    cell = cells.Recurrent(3, 4)
+    usual, other = rnnc.compile(cell), rnnc.compile(cell, profile=str(file))
+    assert "runs as rnn (the cheapest; T=100, B=1, profile cpu)" in usual.explain()
+    assert "runs as scan (the cheapest; T=100, B=1, profile dear.json)" in other.explain()
+
+
+def test_explained_as_a_table() -> None:
+    lines = rnnc.compile(cells.LSTM(3, 4), sizes={"T": 7}).explain().splitlines()
+    at = next(i for i, line in enumerate(lines) if "runs as lstm" in line)
+    assert lines[at + 1].split() == ["plan", "µs", "a", "run", "a", "step"]
+    assert lines[at + 2].split()[:2] == ["*", "lstm"]
+    assert lines[at + 3].split()[0] == "scan"
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (cells.GatedRecurrent(3, 4), "gru falls back to the CPU for no linear_before_reset"),
+        (cells.GatedRecurrentAfter(3, 4), ""),
+        (cells.PeepholeLSTM(3, 4), "lstm falls back to the CPU for peepholes = True"),
+        (cells.LSTM(3, 4), ""),
+    ],
+)
+@pytest.mark.parametrize("lengths", [False, True])
+def test_what_cuda_has_no_kernel_for(cell: Any, said: str, lengths: bool) -> None:
+    told = rnnc.compile(cell, target="cuda", lengths=lengths).explain()
+    assert said in told and ("falls back" in told) == bool(said)
+    assert "falls back" not in rnnc.compile(cell, lengths=lengths).explain()
+
+
+def test_a_risk_is_told_and_not_taken() -> None:
+    text = """
+net g(stream a: f32[B, 3], stream b: f32[B, 3], state h: f32[B, 3]) -> (h) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  %0: f32[B, 3] = mul(a, h1)
+  h: f32[B, 3] = add(%0, b)
+}
+"""
+    with collecting() as remarks:
+        Pipeline.parse("lift,recognize{T=1000},choose{T=1000}").run(graph_of(text, "x"))
+    (said,) = [str(r) for r in remarks if r.where == "choose" and "linear-chunks" in str(r)]
+    assert "runs as scan" in said and "only if asked for: products of 32 steps could overflow" in said
+
+
+def test_same_bytes_in_another_process(tmp_path: Path) -> None:
+    """The built-in profile alone decides, whatever the machine or its user has."""
+    script = (
+        "import rnnc, sys; from rnnc import cells;"
+        "rnnc.compile(cells.GatedRecurrent(3, 4), sizes={'T': 50, 'B': 2}).save(sys.argv[1])"
+    )
+    files = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    for file in files:
+        subprocess.run([sys.executable, "-c", script, str(file)], check=True)
+    assert files[0].read_bytes() == files[1].read_bytes()
