@@ -59,6 +59,10 @@ class Port:
             raise RnncError(f"{self.name} are {array.tolist()}: each is from 0 to the number of steps")
         return np.ascontiguousarray(array).reshape(array.shape)
 
+    def empty(self, batch: int) -> Array:
+        """Memory for a batch, where that is the only size left open."""
+        return np.empty([batch if isinstance(d, str) else d for d in self.shape], self.dtype)
+
     def _convert(self, given: Any) -> Array:
         try:
             return np.asarray(given, self.dtype)

@@ -139,6 +139,31 @@ def test_states_are_copies() -> None:
     close(y, kept)
 
 
+@pytest.mark.parametrize("form", [Form("step"), Form("unroll", 3)])
+def test_outputs_are_the_callers_own(form: Form) -> None:
+    """Where all stays bound, a push changes nothing that it gave, and keeps nothing that it took."""
+    x, g = data(6)
+    stream, result = Stream(compiled(NET, form)), meant(x, g)
+    given = list(x) if form.name == "step" else [x[:3], x[3:]]
+    pushed = []
+    for piece in given:
+        mine = piece.copy()
+        pushed.append(stream.push(mine, g)[0])
+        mine += 100
+    joined = np.stack(pushed) if form.name == "step" else np.concatenate(pushed)
+    close(joined, result.outputs["y"])
+    close(stream.state["y"], result.finals["y"])
+
+
+def test_any_memory_layout() -> None:
+    x, g = data(4)
+    stream, result = Stream(compiled(NET, Form("step"))), meant(x, g)
+    wide = np.zeros((4, 2, 4), np.float32)
+    wide[..., ::2] = x
+    ways = [x[0].T.copy().T, wide[1, :, ::2], x[2].tolist(), np.flip(np.flip(x[3], 0).copy(), 0)]
+    close(np.stack([stream.push(step, g)[0] for step in ways]), result.outputs["y"])
+
+
 def test_state_before_any_push() -> None:
     stream = Stream(compiled(NET, Form("chunk")))
     with pytest.raises(RnncError, match="no batch size before the first push"):
