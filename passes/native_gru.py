@@ -6,31 +6,35 @@ n = tanh(x… + b + r ∘ (h⁻ @ R + c))      reset after it (linear_before_res
 h = (1 - z) ∘ n + z ∘ h⁻                 or whatever else multiplies out to that
 ⟶
 %0: (…) = gru(x, W, R, b, h0)
+
+The update gate may be a number, which its bias makes it. A reset gate that is missing is 1, one that is a
+multiple of a gate, as 1 + tanh(a) is, has its factor in the candidate's weights; and the candidate may be
+another activation, or none, of streams alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any, ClassVar
 
 from rnnc.ir import Graph
 from rnnc.plans import Plan, Refused
 from rnnc.plans.affine import Form, Source
-from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
-from rnnc.plans.mixtures import Factor, Mixture, readings
+from rnnc.plans.gates import Gate, Loop, activations
+from rnnc.plans.mixtures import Mixture, Polynomial, readings
 from rnnc.plans.packing import Packer, finish
 
 
 @dataclass(frozen=True)
 class Match:
-    """Gates z and r, the candidate's activation, its inputs' form, and what it makes of the state."""
+    """Gates z and r, the candidate, its inputs' form, and what it makes of the state."""
 
     loop: Loop
     hidden: str
     z: Gate
     r: Gate
-    act: str
+    candidate: Gate
     inputs: Form
     state: Form
     after: bool
@@ -65,7 +69,7 @@ class NativeGRU(Plan):
             *starts.values(),
             *([lengths] if lengths else []),
             direction="reverse" if graph[region].attrs.get("reverse") else "forward",
-            activations=(ACTIVATIONS[match.z.act], ACTIVATIONS[match.act]),
+            **activations(match.z, match.candidate),
             linear_before_reset=match.after,
         )
         return finish(packer, x, result, starts)
@@ -74,45 +78,63 @@ class NativeGRU(Plan):
         loop.need_states(1)
         ((hidden, h),) = loop.body.finals.items()
         loop.need_output(hidden)
-        mixture = self._mixture(loop, hidden, h)
-        z, candidate = (
-            loop.need_gate(mixture.keep, "update gate"),
-            loop.need_gate(Factor(mixture.new), "candidate"),
-        )
+        mixture, z, candidate = self._mixture(loop, hidden, h)
         reset, inputs, state = self._reset(loop, hidden, mixture.new, candidate.form)
-        r = loop.need_gate(Factor(reset), "reset gate")
+        r = loop.weight(reset)
+        if r is None:
+            raise loop.no_gate(reset, "reset gate")
         seen = Source("state", hidden)
-        loop.need_sources(z.form, "update gate", mixture.keep.value, seen)
+        loop.need_sources(z.form, "update gate", mixture.keep, seen)
         loop.need_sources(r.form, "reset gate", reset, seen)
         loop.need_sources(inputs, "candidate", mixture.new)
         if z.act != r.act:
-            raise Refused(f"the update gate is {z.act}, and the reset gate {r.act}", loop.loc(reset))
+            raise Refused(f"the update gate is {z.act}, and the reset gate {r.act}", loop.where(reset))
         loop.need_streams([z.form, r.form, inputs])
-        return Match(loop, hidden, z, r, candidate.act, inputs, *state)
+        weights, after = state
+        return Match(
+            loop,
+            hidden,
+            z,
+            replace(r, scale=1.0),
+            candidate,
+            inputs,
+            weights.multiplied(r.scale),
+            after,
+        )
 
-    def _mixture(self, loop: Loop, hidden: str, h: str) -> Mixture:
-        """``h`` as ``z ∘ h⁻ + (1 - z) ∘ n``."""
-        for found in readings(loop.body, h, lambda v: loop.previous(v) == hidden):
-            if found.gate == found.keep.mirrored():
-                return found
-        raise Refused("the state is not (1 - z) ∘ candidate + z ∘ state⁻", loop.loc(h))
+    def _mixture(self, loop: Loop, hidden: str, h: str) -> tuple[Mixture, Gate, Gate]:
+        """``h`` as ``z ∘ h⁻ + (1 - z) ∘ n``, with z and n."""
+        mixtures = readings(loop.polynomial(h), lambda v: loop.previous(v) == hidden)
+        found = [m for m in mixtures if m.convex]
+        if not found:
+            raise Refused("the state is not (1 - z) ∘ candidate + z ∘ state⁻", loop.loc(h))
+        z = loop.need_gate(found[0].keep, "update gate")
+        candidate = loop.content(found[0].new)
+        if candidate is None or (candidate.scale != 1 and candidate.act != "affine"):
+            raise loop.no_gate(found[0].new, "candidate")
+        return found[0], z, candidate
 
     def _reset(
-        self, loop: Loop, hidden: str, candidate: str, form: Form
-    ) -> tuple[str, Form, tuple[Form, bool]]:
+        self, loop: Loop, hidden: str, candidate: Polynomial, form: Form
+    ) -> tuple[Polynomial, Form, tuple[Form, bool]]:
         """The reset gate, the candidate's form parted into inputs and state, whether reset comes after."""
         body, state = loop.body, Source("state", hidden)
         products = [s for s in form.terms if s.kind == "value" and body[s.name].op == "mul"]
-        if len(products) != 1:
-            raise Refused("the candidate has no reset gate", loop.loc(candidate))
+        if not products:
+            inputs = Form(form.cols, {s: m for s, m in form.terms.items() if s != state}, form.bias)
+            own = {state: form.terms[state]} if state in form.terms else {}
+            return {(): 1.0}, inputs, (Form(form.cols, own), True)
+        if len(products) > 1 or state in form.terms:
+            raise Refused("the candidate sees the state beside a reset gate", loop.where(candidate))
         weight = form.terms[products[0]]
         inputs = Form(form.cols, {s: m for s, m in form.terms.items() if s != products[0]}, form.bias)
         for r, e in permutations(body.operands(products[0].name)):
-            if loop.gate(r) is None:
+            factor = loop.polynomial(r)
+            if loop.weight(factor) is None:
                 continue
             if loop.previous(e) == hidden:
-                return r, inputs, (Form(form.cols, {state: weight}), False)
+                return factor, inputs, (Form(form.cols, {state: weight}), False)
             inner = loop.forms.of(e)
             if set(inner.terms) <= {state} and weight.diagonal() is not None:
-                return r, inputs, (inner.wide(form.cols).times(weight), True)
+                return factor, inputs, (inner.wide(form.cols).times(weight), True)
         raise Refused("the reset gate is not applied to the state", loop.loc(products[0].name))

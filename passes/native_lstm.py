@@ -5,35 +5,46 @@ c = f ∘ c⁻ + i ∘ g                 or whatever else multiplies out to that
 h = o ∘ tanh(c)
 ⟶
 %0: (…) = lstm(x, W, R, b, h0, c0)
+
+A gate may be a number, which its bias makes it, 1 where it is missing; g and what stands for tanh may be
+other activations, or none. A loop of one state, h = f ∘ h⁻ + s i ∘ g, is an LSTM whose cell is h / s, and
+whose output, its gate being open, is s times the cell.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any, ClassVar
 
+from rnnc.build import Builder
 from rnnc.ir import Graph
 from rnnc.plans import Plan, Refused
 from rnnc.plans.affine import Form, Source
-from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
+from rnnc.plans.gates import ACTIVATIONS, Gate, Loop, activations
 from rnnc.plans.matrix import Bias
-from rnnc.plans.mixtures import Factor, Mixture, readings
+from rnnc.plans.mixtures import Mixture, Polynomial, products, readings
 from rnnc.plans.packing import Packer, finish
 
 
 @dataclass(frozen=True)
 class Match:
-    """The states' paths, the gates in ONNX's order (i, o, f, g), and the outer activation."""
+    """The states' paths, the gates in ONNX's order (i, o, f, g), and the outer activation.
+
+    Where the cell is no state of its own, ``cell`` is the hidden state, which is ``outer.scale`` times it.
+    """
 
     loop: Loop
     hidden: str
     cell: str
     gates: tuple[Gate, Gate, Gate, Gate]
-    outer: str
+    outer: Gate
 
     def peepholes(self) -> list[Bias | None]:
         """Of i, o and f, on the cell."""
+        if self.hidden == self.cell:
+            return [None] * 3
         body, (i, o, f, _) = self.loop.body, self.gates
         old, new = Source("state", self.cell), Source("value", body.finals[self.cell])
         found = [gate.form.terms.get(seen) for gate, seen in ((i, old), (o, new), (f, old))]
@@ -48,87 +59,123 @@ class NativeLSTM(Plan):
 
     def read(self, graph: Graph, region: str) -> Match:
         """The gates, if the loop is an LSTM."""
-        return self._read(Loop.of(graph, region))
+        loop = Loop.of(graph, region)
+        return _one_state(loop) if len(loop.body.finals) == 1 else _two_states(loop)
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:
         """Add the LSTM and take its result apart."""
         loop: Loop = match.loop
         forms = [g.form for g in match.gates]
         packer = Packer.of(loop, forms)
-        x, starts = packer.x(), packer.starts()
+        b, x, starts = packer.b, packer.x(), packer.starts()
         starts = {path: starts[path] for path in (match.hidden, match.cell)}
+        cell = _cell(b, starts[match.cell], match.outer.scale)
         peepholes = match.peepholes()
         extra = [packer.diagonals(peepholes)] if any(peepholes) or loop.roles.lengths else []
         _, _, f, g = match.gates
-        result = packer.b(
+        result = b(
             "lstm",
             x,
             packer.w(forms),
             packer.r([form.terms.get(Source("state", match.hidden)) for form in forms]),
             packer.biases(forms, [Form(loop.hidden)] * 4),
-            *starts.values(),
+            starts[match.hidden],
+            cell,
             *extra,
             *([loop.roles.lengths] if loop.roles.lengths else []),
             direction="reverse" if graph[region].attrs.get("reverse") else "forward",
-            activations=(ACTIVATIONS[f.act], ACTIVATIONS[g.act], ACTIVATIONS[match.outer]),
+            **activations(f, g, match.outer),
         )
         return finish(packer, x, result, starts)
 
-    def _read(self, loop: Loop) -> Match:
-        loop.need_states(2)
-        first = next(v for v in loop.body.order() if v in loop.body.finals.values())
-        miss = Refused("no state is forget ∘ state⁻ + input ∘ candidate", loop.loc(first))
-        for hidden, cell in permutations(loop.body.finals):
-            # The cell is not looked into: the output gate may see it.
-            own = Loop.of(loop.graph, loop.region, frozenset({loop.body.finals[cell]}))
-            update = self._update(own, cell)
-            if update is None:
-                continue
-            found = self._output(own, hidden, cell)
-            if found is not None:
-                own.need_output(hidden)
-                return self._match(own, hidden, cell, update, *found)
-            h = loop.body.finals[hidden]
-            miss = Refused("the output is not a gate times an activation of the cell", loop.loc(h))
-        raise miss
 
-    def _match(self, loop: Loop, hidden: str, cell: str, update: Mixture, o: str, outer: str) -> Match:
-        c = loop.body.finals[cell]
-        h, old, new = Source("state", hidden), Source("state", cell), Source("value", c)
-        wanted = (
-            ("input gate", update.gate, old),
-            ("output gate", Factor(o), new),
-            ("forget gate", update.keep, old),
-            ("candidate", Factor(update.new), h),
-        )
-        gates: list[Gate] = []
-        for what, factor, seen in wanted:
-            gate = loop.need_gate(factor, what)
-            loop.need_sources(gate.form, what, factor.value, h, seen)
-            if seen != h and seen in gate.form.terms and gate.form.terms[seen].diagonal() is None:
-                raise Refused(f"the {what} sees the cell through a full matrix", loop.loc(factor.value))
-            if len(gates) in (1, 2) and gate.act != gates[0].act:
-                reason = f"the input gate is {gates[0].act}, and the {what} {gate.act}"
-                raise Refused(reason, loop.loc(factor.value))
-            gates.append(gate)
-        loop.need_streams(gate.form for gate in gates)
-        i, o_, f, g = gates
-        return Match(loop, hidden, cell, (i, o_, f, g), outer)
+def _cell(b: Builder, state: str, scale: float) -> str:
+    """The cell of which ``state`` is so many times as much."""
+    return state if scale == 1 else b("div", state, scale)
 
-    def _output(self, loop: Loop, hidden: str, cell: str) -> tuple[str, str] | None:
-        """The output gate and the activation of the cell, from ``h = o ∘ act(c)``."""
-        body, h = loop.body, loop.body.finals[hidden]
-        if body[h].op == "mul":
-            for o, t in permutations(body.operands(h)):
-                if body[t].op in ACTIVATIONS and body.operands(t) == (body.finals[cell],):
-                    return o, body[t].op
-        return None
 
-    def _update(self, loop: Loop, cell: str) -> Mixture | None:
-        """``c`` as ``f ∘ c⁻ + i ∘ g``, where ``i`` is activated as ``f`` is, if that tells it from ``g``."""
-        found = list(readings(loop.body, loop.body.finals[cell], lambda v: loop.previous(v) == cell))
-        for mixture in found:
-            forget, gate = loop.gate(mixture.keep.value), loop.gate(mixture.gate.value)
-            if forget and gate and forget.act == gate.act:
-                return mixture
-        return found[0] if found else None
+def _one_state(loop: Loop) -> Match:
+    """A loop whose state is its cell, or a multiple of it."""
+    loop.need_states(1)
+    ((hidden, h),) = loop.body.finals.items()
+    loop.need_output(hidden)
+    update = _update(loop, hidden)
+    if update is None:
+        raise Refused("the state is not forget ∘ state⁻ + input ∘ candidate", loop.loc(h))
+    gates, scale = _gates(loop, hidden, hidden, update, {(): 1.0})
+    outer = Gate("affine", Form(loop.hidden), scale)
+    return Match(loop, hidden, hidden, gates, outer)
+
+
+def _two_states(loop: Loop) -> Match:
+    """A loop with a cell, and an output of it that the gates see."""
+    loop.need_states(2)
+    first = next(v for v in loop.body.order() if v in loop.body.finals.values())
+    miss = Refused("no state is forget ∘ state⁻ + input ∘ candidate", loop.loc(first))
+    for hidden, cell in permutations(loop.body.finals):
+        # The cell is not looked into: the output gate may see it.
+        own = Loop.of(loop.graph, loop.region, frozenset({loop.body.finals[cell]}))
+        update = _update(own, cell)
+        if update is None:
+            continue
+        for o, outer in _outputs(own, hidden, cell):
+            own.need_output(hidden)
+            gates, scale = _gates(own, hidden, cell, update, o)
+            if scale != 1:
+                raise Refused(f"the candidate is multiplied by {scale:g}", own.where(update.new))
+            return Match(own, hidden, cell, gates, Gate(outer, Form(own.hidden)))
+        h = loop.body.finals[hidden]
+        miss = Refused("the output is not a gate times an activation of the cell", loop.loc(h))
+    raise miss
+
+
+def _update(loop: Loop, cell: str) -> Mixture | None:
+    """``c`` as ``f ∘ c⁻ + i ∘ g``, where ``i`` is activated as ``f`` is, if that tells it from ``g``."""
+    c = loop.body.finals[cell]
+    found = list(readings(loop.polynomial(c), lambda v: loop.previous(v) == cell))
+    for mixture in found:
+        forget, gate = loop.weight(mixture.keep), loop.weight(mixture.gate)
+        if forget and gate and forget.act == gate.act and loop.content(mixture.new):
+            return mixture
+    return found[0] if found else None
+
+
+def _outputs(loop: Loop, hidden: str, cell: str) -> Iterator[tuple[Polynomial, str]]:
+    """The output gate and the activation of the cell, from ``h = o ∘ act(c)``."""
+    body, c = loop.body, loop.body.finals[cell]
+    for t, o in products(loop.polynomial(body.finals[hidden])):
+        if t == c:
+            yield o, "affine"
+        elif t in body and body[t].op in ACTIVATIONS and body.operands(t) == (c,):
+            yield o, body[t].op
+
+
+def _gates(
+    loop: Loop, hidden: str, cell: str, update: Mixture, out: Polynomial
+) -> tuple[tuple[Gate, Gate, Gate, Gate], float]:
+    """The gates i, o, f, g, and what i ∘ g is still to be multiplied by."""
+    h, old, new = Source("state", hidden), Source("state", cell), Source("value", loop.body.finals[cell])
+    i, g = loop.weight(update.gate), loop.content(update.new)
+    wanted = (
+        ("input gate", update.gate, old, i and replace(i, scale=1.0)),
+        ("output gate", out, new, loop.weight(out)),
+        ("forget gate", update.keep, old, loop.weight(update.keep)),
+        ("candidate", update.new, h, g and replace(g, scale=1.0)),
+    )
+    gates: list[Gate] = []
+    for what, factor, seen, gate in wanted:
+        if gate is None or gate.scale != 1:
+            raise loop.no_gate(factor, what)
+        loop.need_sources(gate.form, what, factor, h, seen)
+        if seen != h and seen in gate.form.terms and gate.form.terms[seen].diagonal() is None:
+            raise Refused(f"the {what} sees the cell through a full matrix", loop.where(factor))
+        if len(gates) in (1, 2) and gate.act != gates[0].act:
+            reason = f"the input gate is {gates[0].act}, and the {what} {gate.act}"
+            raise Refused(reason, loop.where(factor))
+        gates.append(gate)
+    loop.need_streams(gate.form for gate in gates)
+    assert i is not None and g is not None
+    scale = i.scale * g.scale
+    if g.act == "affine":
+        gates[3], scale = Gate("affine", g.form.multiplied(scale)), 1.0
+    return (gates[0], gates[1], gates[2], gates[3]), scale

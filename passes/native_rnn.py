@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 from rnnc.ir import Graph
 from rnnc.plans import Plan
 from rnnc.plans.affine import Form, Source
-from rnnc.plans.gates import ACTIVATIONS, Gate, Loop
-from rnnc.plans.mixtures import Factor
+from rnnc.plans.gates import Gate, Loop, activations
 from rnnc.plans.packing import Packer, finish
 
 
@@ -39,8 +38,8 @@ class NativeRNN(Plan):
         loop.need_states(1)
         ((hidden, h),) = loop.body.finals.items()
         loop.need_output(hidden)
-        gate = loop.need_gate(Factor(h), "state")
-        loop.need_sources(gate.form, "state", h, Source("state", hidden))
+        gate = loop.need_gate({(h,): 1}, "state")
+        loop.need_sources(gate.form, "state", {(h,): 1}, Source("state", hidden))
         loop.need_streams([gate.form])
         return Match(loop, hidden, gate)
 
@@ -58,6 +57,6 @@ class NativeRNN(Plan):
             *starts.values(),
             *([loop.roles.lengths] if loop.roles.lengths else []),
             direction="reverse" if graph[region].attrs.get("reverse") else "forward",
-            activations=(ACTIVATIONS[match.gate.act],),
+            **activations(match.gate),
         )
         return finish(packer, x, result, starts)

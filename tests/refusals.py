@@ -107,10 +107,34 @@ def not_complementary(x, *, W=W3, R=R3, V=W3, S=R3, y=R0):
 
 
 @net
-def no_reset(x, *, W=W3, R=R3, V=W3, S=R3, y=R0):
+def state_beside_reset(x, *, W=W3, R=R3, V=W3, U=W3, Q=R3, S=R3, y=R0):
     z = sigmoid(x @ W + y[-1] @ R)
-    n = tanh(x @ V + y[-1] @ S)  # gru: the candidate has no reset gate
+    r = sigmoid(x @ U + y[-1] @ Q)
+    n = tanh(x @ V + (r * y[-1]) @ S + y[-1] @ Q)  # gru: the candidate sees the state beside a reset gate
     y = (1 - z) * n + z * y[-1]
+    return y
+
+
+@net
+def two_gates_at_once(x, *, W=W3, R=R3, V=W3, S=R3, y=R0):
+    f = sigmoid(x @ W + y[-1] @ R)  # lstm: the forget gate is not an activation of an affine form
+    g = tanh(x @ V + y[-1] @ S)
+    y = f * f * y[-1] + g
+    return y
+
+
+@net
+def beyond_one(x, *, W=W3, R=R3, y=R0):
+    y = 1.5 * y[-1] + tanh(x @ W + y[-1] @ R)  # lstm: the forget gate is not an activation of an affine form
+    return y
+
+
+@net
+def scaled_candidate(x, *, W=glorot(3, 8), R=glorot(2, 8), y=zeros(2), c=zeros(2)):
+    s = x @ W + y[-1] @ R
+    g = tanh(s[..., 4:6])  # lstm: the candidate is multiplied by 2
+    c = sigmoid(s[..., 0:2]) * c[-1] + 2 * sigmoid(s[..., 2:4]) * g
+    y = sigmoid(s[..., 6:8]) * tanh(c)
     return y
 
 
@@ -155,7 +179,10 @@ models = {
     "two_kinds_of_gates": two_kinds_of_gates(),
     "no_mixture": no_mixture(),
     "not_complementary": not_complementary(4),
-    "no_reset": no_reset(4),
+    "state_beside_reset": state_beside_reset(4),
+    "two_gates_at_once": two_gates_at_once(4),
+    "beyond_one": beyond_one(4),
+    "scaled_candidate": scaled_candidate(),
     "reset_of_the_input": reset_of_the_input(4),
     "two_kinds_of_reset": two_kinds_of_reset(4),
     "mirror_of_tanh": mirror_of_tanh(4),

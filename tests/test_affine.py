@@ -17,7 +17,7 @@ from rnnc.passes.lift import Lift
 from rnnc.pipeline import Pipeline
 from rnnc.plans.affine import Form, Forms, Source
 from rnnc.plans.matrix import Bias, Diagonal, Full, Matrix, Pick, Placed, spread, zeros
-from rnnc.plans.mixtures import Factor, Mixture, polynomial, readings
+from rnnc.plans.mixtures import Mixture, Polynomial, polynomial, readings
 from rnnc.text import parse
 
 
@@ -227,9 +227,10 @@ def _built(graph: Graph, recipe: Matrix | Bias, params: Any) -> Any:
 
 
 def body(equation: str) -> Graph:
-    """A graph of four values ``a``, ``b``, ``h`` and ``n``, of which ``y`` is made."""
+    """A graph of values ``a``, ``b``, ``h`` and ``n``, and a mask ``m``, of which ``y`` is made."""
     head = (
-        "net f(stream a: f32[B, 3], stream b: f32[B, 3], stream h: f32[B, 3], stream n: f32[B, 3]) -> (y) {"
+        "net f(stream a: f32[B, 3], stream b: f32[B, 3], stream h: f32[B, 3], stream n: f32[B, 3],"
+        " stream m: bool[B, 3]) -> (y) {"
     )
     return parse(f"{head}\n{equation}\n}}")
 
@@ -261,24 +262,53 @@ def test_what_is_too_long_is_not_multiplied_out() -> None:
     assert len(found) < 20
 
 
+A, B_, N = ({(v,): 1.0} for v in "abn")
+ONE = {(): 1.0}
+
+
 @pytest.mark.parametrize(
-    ("equation", "wanted"),
+    ("equation", "keep", "wanted"),
     [
         (
             "%0: f32[B, 3] = sub(h, n)\n%1: f32[B, 3] = mul(a, %0)\ny: f32[B, 3] = add(n, %1)",
-            [Mixture(Factor("a"), Factor("a", opposite=True), "n")],
+            A,
+            [({(): 1, ("a",): -1}, N), (N, {(): 1, ("a",): -1}), (ONE, {("n",): 1, ("a", "n"): -1})],
         ),
         (
-            "%0: f32[B, 3] = mul(h, a)\n%1: f32[B, 3] = mul(b, n)\ny: f32[B, 3] = add(n, %1)",
-            [],
+            "y: f32[B, 3] = where(m, n, h)",
+            {(): 1, ("m",): -1},
+            [(N, {("m",): 1}), ({("m",): 1}, N), (ONE, {("m", "n"): 1})],
         ),
         (
             "%0: f32[B, 3] = mul(h, a)\n%1: f32[B, 3] = mul(b, n)\ny: f32[B, 3] = add(%0, %1)",
-            [Mixture(Factor("a"), Factor("b"), "n"), Mixture(Factor("a"), Factor("n"), "b")],
+            A,
+            [(N, B_), (B_, N), (ONE, {("b", "n"): 1})],
         ),
-        ("%0: f32[B, 3] = mul(h, h)\n%1: f32[B, 3] = mul(b, n)\ny: f32[B, 3] = add(%0, %1)", []),
-        ("%0: f32[B, 3] = mul(h, a)\n%1: f32[B, 3] = mul(b, n)\ny: f32[B, 3] = sub(%0, %1)", []),
+        (
+            "%0: f32[B, 3] = mul(h, a)\n%1: f32[B, 3] = mul(b, n)\ny: f32[B, 3] = sub(%0, %1)",
+            A,
+            [
+                ({("n",): -1}, B_),
+                (B_, {("n",): -1}),
+                ({("b",): -1}, N),
+                (N, {("b",): -1}),
+                (ONE, {("b", "n"): -1}),
+            ],
+        ),
+        ("%0: f32[B, 3] = mul(h, 0.5)\ny: f32[B, 3] = add(n, %0)", {(): 0.5}, [(ONE, N)]),
+        ("%0: f32[B, 3] = mul(h, h)\n%1: f32[B, 3] = mul(b, n)\ny: f32[B, 3] = add(%0, %1)", {}, []),
+        ("%0: f32[B, 3] = mul(b, n)\ny: f32[B, 3] = add(a, %0)", {}, []),
     ],
 )
-def test_readings(equation: str, wanted: list[Mixture]) -> None:
-    assert list(readings(body(equation), "y", lambda v: v == "h")) == wanted
+def test_readings(equation: str, keep: Any, wanted: list[Any]) -> None:
+    found = list(readings(polynomial(body(equation), "y"), lambda v: v == "h"))
+    assert found == [Mixture(keep, gate, new) for gate, new in wanted]
+
+
+@pytest.mark.parametrize(("keep", "gate", "convex"), [(0.7, 0.3, True), (0.5, 0.25, False)])
+def test_shares_of_one(keep: float, gate: float, convex: bool) -> None:
+    kept: Polynomial = {(): float(np.float32(keep))}
+    gated: Polynomial = {(): float(np.float32(gate))}
+    new: Polynomial = {("n",): 1.0}
+    assert Mixture(kept, gated, new).convex == convex
+    assert not Mixture({("a",): 1.0}, gated, new).convex

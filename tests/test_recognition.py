@@ -86,7 +86,9 @@ def alternatives(graph: Graph, before: str, lift: str = "lift") -> tuple[Graph, 
 def arrays(graph: Graph, T: int = 4, B: int = 2) -> Arrays:
     """Arrays as a file takes them."""
     drawn = random_arrays(graph, seed=T, T=T, B=B)
-    return Arrays(*({k: v.astype(np.float32) for k, v in part.items()} for part in drawn))
+    return Arrays(
+        *({k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in p.items()} for p in drawn)
+    )
 
 
 def check_machine(graph: Graph, op: str, lengths: Any = None) -> None:

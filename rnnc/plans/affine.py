@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Literal
 
-import numpy as np
-
 from rnnc.ir import Graph
 from rnnc.loops.regions import operands
-from rnnc.plans.matrix import Bias, Full, Make, Matrix, Pick, Placed, spread
+from rnnc.plans.matrix import Bias, Full, Make, Matrix, Pick, Placed, constant, spread
 from rnnc.types import TensorType
 
 
@@ -51,13 +49,17 @@ class Form:
         terms = {s: m.scaled(by) for s, m in self.terms.items()}
         return Form(self.cols, terms, self.bias.times(by, self.cols))
 
+    def multiplied(self, by: float) -> Form:
+        """Every feature so many times."""
+        return self if by == 1 else self.scaled(constant(by))
+
     def wide(self, cols: int) -> Form:
         """A single feature repeated ``cols`` times; a form of so many as it is."""
         return self if self.cols == cols else self.times(spread(cols))
 
     def negated(self) -> Form:
         """The form of the opposite."""
-        return self.scaled(Bias(1, lambda b: b.const(np.array([-1], np.float32))))
+        return self.multiplied(-1)
 
     def columns(self, start: int, stop: int) -> Form:
         """Features ``start`` to ``stop``; a term that does not reach them is left out."""

@@ -286,3 +286,8 @@ def spread(cols: int) -> Matrix:
 def ones(cols: int) -> Bias:
     """A vector of ones."""
     return Bias(cols, lambda b: b.const(np.ones(cols, np.float32)))
+
+
+def constant(value: float) -> Bias:
+    """The same number for all features."""
+    return Bias(1, lambda b: b.const(np.array([value], np.float32)))

@@ -2,14 +2,14 @@
 
 ``polynomial`` multiplies out what a value is made of by ``+``, ``-`` and ``∘``, so that ``(1-z)∘n + z∘h``,
 ``n + z∘(h-n)`` and ``h - (1-z)∘(h-n)`` are one sum of products: ``n - z∘n + z∘h``. ``readings`` finds the
-factors again.
+factors again, which may be numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import permutations, product
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -22,25 +22,23 @@ Polynomial = Mapping[tuple[str, ...], float]
 MOST_PRODUCTS = 16
 
 
-@dataclass(frozen=True)
-class Factor:
-    """A value, or one minus it."""
-
-    value: str
-    opposite: bool = False
-
-    def mirrored(self) -> Factor:
-        """One minus this factor."""
-        return Factor(self.value, not self.opposite)
+#: The polynomial of an input that is something simple outside of the loop; ``None`` where it is not.
+Outside = Callable[[str], "Polynomial | None"]
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """``keep ∘ old + gate ∘ new``."""
+    """``keep ∘ old + gate ∘ new``, each a sum of products without ``old``."""
 
-    keep: Factor
-    gate: Factor
-    new: str
+    keep: Polynomial
+    gate: Polynomial
+    new: Polynomial
+
+    @property
+    def convex(self) -> bool:
+        """Whether ``keep + gate`` is 1, as far as float32 can tell."""
+        total = _plus(self.keep, self.gate, 1)
+        return set(total) == {()} and bool(np.float32(total[()]) == 1)
 
 
 def number(graph: Graph, value: str) -> float | None:
@@ -51,34 +49,56 @@ def number(graph: Graph, value: str) -> float | None:
     return float(array.flat[0])
 
 
-def polynomial(graph: Graph, value: str) -> Polynomial:
-    """What ``value`` is as a sum of products; other ops than ``+``, ``-``, ``∘`` are not looked into.
+def polynomial(
+    graph: Graph, value: str, atoms: Collection[str] = (), outside: Outside = lambda _: None
+) -> Polynomial:
+    """What ``value`` is as a sum of products; neither ``atoms`` nor what other ops make is looked into.
 
-    ``σ(-a)`` is ``1 - σ(a)``, where the graph has that ``σ(a)`` too.
+    Those ops are ``+``, ``-``, ``∘`` and ``where``, whose condition counts as 0 or 1: ``where(m, a, b)`` is
+    ``m∘a + b - m∘b``. ``σ(-a)`` is ``1 - σ(a)``, where the graph has that ``σ(a)`` too.
     """
-    return _read(graph, value, _mirrors(graph))
+    return _Reading(graph, frozenset(atoms) - {value}, outside, _mirrors(graph)).of(value)
 
 
-def _read(graph: Graph, value: str, mirrors: Mapping[str, str]) -> Polynomial:
-    node, args = graph[value], graph.operands(value)
-    known = number(graph, value)
-    if known is not None:
-        return _plus({}, {(): known}, 1)
-    match node.op:
-        case "neg":
-            return _plus({}, _read(graph, args[0], mirrors), -1)
-        case "add" | "sub":
-            a, b = (_read(graph, x, mirrors) for x in args)
-            return _plus(a, b, 1 if node.op == "add" else -1)
-        case "mul":
-            a, b = (_read(graph, x, mirrors) for x in args)
-            return _times(a, b) if len(a) * len(b) <= MOST_PRODUCTS else {(value,): 1}
-    return {(): 1, (mirrors[value],): -1} if value in mirrors else {(value,): 1}
+@dataclass(frozen=True)
+class _Reading:
+    """What a polynomial of a graph's values stops at."""
+
+    graph: Graph
+    atoms: frozenset[str] = frozenset()
+    outside: Outside = lambda _: None
+    mirrors: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, value: str) -> Polynomial:
+        """The polynomial of a value."""
+        graph = self.graph
+        node, args = graph[value], graph.operands(value)
+        alone: Polynomial = {(value,): 1}
+        known = number(graph, value)
+        if known is not None:
+            return _plus({}, {(): known}, 1)
+        if value in self.atoms:
+            return alone
+        match node.op:
+            case "input":
+                return self.outside(value) or alone
+            case "neg":
+                return _plus({}, self.of(args[0]), -1)
+            case "add" | "sub":
+                a, b = map(self.of, args)
+                return _plus(a, b, 1 if node.op == "add" else -1)
+            case "mul":
+                a, b = map(self.of, args)
+                return _times(a, b) if len(a) * len(b) <= MOST_PRODUCTS else alone
+            case "where":
+                mask: Polynomial = {(args[0],): 1.0}
+                a, b = map(self.of, args[1:])
+                return _plus(_plus(_times(mask, a), b, 1), _times(mask, b), -1)
+        return {(): 1, (self.mirrors[value],): -1} if value in self.mirrors else alone
 
 
-def readings(graph: Graph, value: str, is_old: Callable[[str], bool]) -> Iterator[Mixture]:
-    """Every way in which ``value`` is a mixture of something with what ``is_old``."""
-    found = polynomial(graph, value)
+def readings(found: Polynomial, is_old: Callable[[str], bool]) -> Iterator[Mixture]:
+    """Every way in which a sum of products is a mixture of something with what ``is_old``."""
     keep: dict[tuple[str, ...], float] = {}
     rest: dict[tuple[str, ...], float] = {}
     for factors, times in found.items():
@@ -86,30 +106,23 @@ def readings(graph: Graph, value: str, is_old: Callable[[str], bool]) -> Iterato
         if len(factors) - len(others) > 1:
             return
         (rest if len(others) == len(factors) else keep)[others] = times
-    kept = _factor(keep)
-    if kept is None:
+    if not keep or not rest:
         return
-    if len(rest) == 1:
-        ((pair, times),) = rest.items()
-        if times == 1 and len(pair) == 2:
-            for gate, new in permutations(pair):
-                yield Mixture(kept, Factor(gate), new)
-        return
-    for new in dict.fromkeys(f for factors in rest for f in factors):
-        factor = _factor({_without(p, new): n for p, n in rest.items() if new in p})
-        if factor and all(new in p for p in rest):
-            yield Mixture(kept, factor, new)
+    pairs: list[tuple[Polynomial, Polynomial]] = []
+    for one, other in products(rest):
+        alone: Polynomial = {(one,): 1.0}
+        pairs += [(other, alone), (alone, other)] if any(other) else [(other, alone)]
+    pairs.append(({(): 1.0}, rest))
+    for k, (gate, new) in enumerate(pairs):
+        if (gate, new) not in pairs[:k]:
+            yield Mixture(keep, gate, new)
 
 
-def _factor(found: Polynomial) -> Factor | None:
-    """``a`` or ``1 - a``."""
-    atoms = [p for p in found if p]
-    if len(atoms) != 1 or len(atoms[0]) != 1:
-        return None
-    ((value,),) = atoms
-    if found == {(value,): 1}:
-        return Factor(value)
-    return Factor(value, opposite=True) if found == {(): 1, (value,): -1} else None
+def products(found: Polynomial) -> Iterator[tuple[str, Polynomial]]:
+    """Every way in which a sum of products is one value times something."""
+    for one in dict.fromkeys(f for factors in found for f in factors):
+        if all(one in factors for factors in found):
+            yield one, {_without(p, one): n for p, n in found.items()}
 
 
 def _without(factors: tuple[str, ...], one: str) -> tuple[str, ...]:
@@ -134,7 +147,7 @@ def _mirrors(graph: Graph) -> dict[str, str]:
     seen: dict[frozenset[tuple[tuple[str, ...], float]], str] = {}
     found: dict[str, str] = {}
     for v in graph.find("sigmoid"):
-        inner = _read(graph, graph.operands(v)[0], {})
+        inner = _Reading(graph).of(graph.operands(v)[0])
         opposite = seen.get(frozenset(_plus({}, inner, -1).items()))
         if opposite:
             found[v] = opposite

@@ -32,6 +32,8 @@ class Packer:
 
     def _over_time(self, name: str) -> str:
         kind = self.loop.graph.type(name)
+        if kind.dtype == "bool":
+            name = self.b("cast", name, dtype="f32")
         whole = (self.loop.steps, self.loop.batch, kind.shape[-1])
         return name if kind.shape == whole else self.b("expand", name, shape=whole)
 
@@ -85,12 +87,12 @@ class Packer:
 def finish(packer: Packer, x: str, result: str, starts: Mapping[str, str]) -> str:
     """The tuple that stands for the region, from a native op's ``result`` on the input ``x``.
 
-    ``starts`` maps each state's path to its initial value as the op got it; the op's items are the output
-    and then the final states in that order. onnxruntime returns zeros as final state of a sequence of no
-    steps, so there the initial one is taken.
+    ``starts`` maps each state's path to its initial value as the op got it, the first one's state being what
+    the op gives at every step; the op's items are the output and then the final states in that order.
+    onnxruntime returns zeros as final state of a sequence of no steps, so there the initial one is taken.
     """
     b, loop = packer.b, packer.loop
-    y, *ends = b.items(result)
+    y, *ends = b.items(result)[: 1 + len(starts)]
     graph, body, steps = loop.graph, loop.body, loop.steps
     over_time = b("squeeze", y, axes=(1,))
     last: dict[str, str] = {}
@@ -101,7 +103,11 @@ def finish(packer: Packer, x: str, result: str, starts: Mapping[str, str]) -> st
         elif not isinstance(steps, int):
             end = b("where", b("equal", b("size", x, axis=0), 0), start, end)
         last[path] = b("squeeze", end, axes=(0,))
-    outputs = [over_time] * len(body.interface.outputs)
+    first = next(iter(starts.values()))
+    outputs = [
+        _before(packer, over_time, first) if loop.previous(value) else over_time
+        for value in body.outputs.values()
+    ]
     return graph.add(
         "tuple",
         *outputs,
@@ -109,3 +115,12 @@ def finish(packer: Packer, x: str, result: str, starts: Mapping[str, str]) -> st
         type=graph[loop.region].type,
         like=loop.region,
     )
+
+
+def _before(packer: Packer, over_time: str, first: str) -> str:
+    """What a state was before each step, from what it is after it."""
+    b, loop = packer.b, packer.loop
+    init = b("squeeze", first, axes=(0,))
+    if loop.graph[loop.region].attrs.get("reverse"):
+        return b("shift", over_time, init, *([loop.roles.lengths] if loop.roles.lengths else []), k=-1)
+    return b("shift", over_time, init, k=1)

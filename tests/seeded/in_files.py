@@ -11,6 +11,8 @@ from rnnc.build import Builder
 from rnnc.emit.scope import Scope
 from rnnc.ir import Graph
 from rnnc.passes import lower_time, native_gru, native_lstm, native_rnn
+from rnnc.plans import gates as plans_gates
+from rnnc.plans import packing
 from rnnc.plans.gates import Gate
 from rnnc.plans.matrix import Bias
 from rnnc.plans.packing import Packer
@@ -113,6 +115,54 @@ BUGS = [
         "Match",
         of_gru(lambda match: replace(match, after=not match.after)),
         nets.GRU,
+        as_file("gru"),
+    ),
+    Bug(
+        "a gate that is a number has it as its bias",
+        plans_gates,
+        "_logit",
+        lambda logit: lambda share: share,
+        nets.LEAKY,
+        after_passes("lift,recognize,choose{plan=lstm}"),
+    ),
+    Bug(
+        "a gate that is missing is closed",
+        plans_gates,
+        "OPEN",
+        lambda level: -level,
+        nets.LEAKY,
+        as_file("lstm"),
+    ),
+    Bug(
+        "a scaled state starts as it is outside",
+        native_lstm,
+        "_cell",
+        lambda cell: lambda b, state, scale: state,
+        nets.LEAKY,
+        in_pieces(1, 4, plan="lstm"),
+    ),
+    Bug(
+        "a state before each step is that after it",
+        packing,
+        "_before",
+        lambda before: lambda packer, over_time, first: over_time,
+        nets.LEAKY,
+        as_file("lstm"),
+    ),
+    Bug(
+        "a lowered tanh is taken for a raised one",
+        Gate,
+        "and_one",
+        lambda and_one: lambda self, one, times: and_one(self, one, abs(times)),
+        nets.BISTABLE,
+        after_passes("lift,recognize,choose{plan=gru}"),
+    ),
+    Bug(
+        "the factor of a reset gate is lost",
+        native_gru,
+        "Match",
+        of_gru(lambda match: replace(match, state=match.state.multiplied(0.5))),
+        nets.BISTABLE,
         as_file("gru"),
     ),
     Bug(

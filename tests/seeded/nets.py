@@ -63,6 +63,44 @@ net gru(stream x: f32[B, 2], param W: f32[2, 9], param R: f32[3, 6], param S: f3
 }
 """
 
+LEAKY = """
+net leaky(stream x: f32[B, 2], param W: f32[2, 3], param R: f32[3, 3], param V: f32[2, 3], param Q: f32[3, 3],
+          state h: f32[B, 3]) -> (h, h1) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  %0: f32[B, 3] = matmul(x, W)
+  %1: f32[B, 3] = matmul(h1, R)
+  %2: f32[B, 3] = add(%0, %1)
+  g: f32[B, 3] = tanh(%2)
+  %3: f32[B, 3] = matmul(x, V)
+  %4: f32[B, 3] = matmul(h1, Q)
+  %5: f32[B, 3] = add(%3, %4)
+  i: f32[B, 3] = sigmoid(%5)
+  %6: f32[B, 3] = mul(i, g)
+  %7: f32[B, 3] = mul(%6, 0.25)
+  %8: f32[B, 3] = mul(h1, 0.875)
+  h: f32[B, 3] = add(%7, %8)
+}
+"""
+
+BISTABLE = """
+net bistable(stream x: f32[B, 2], param W: f32[2, 3], param V: f32[2, 3], param Q: f32[3, 3],
+             state h: f32[B, 3]) -> (h) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  %0: f32[B, 3] = matmul(x, V)
+  %1: f32[B, 3] = matmul(h1, Q)
+  %2: f32[B, 3] = add(%0, %1)
+  %3: f32[B, 3] = tanh(%2)
+  a: f32[B, 3] = sub(1.0, %3)
+  %4: f32[B, 3] = matmul(x, W)
+  %5: f32[B, 3] = mul(a, h1)
+  %6: f32[B, 3] = add(%4, %5)
+  n: f32[B, 3] = tanh(%6)
+  %7: f32[B, 3] = mul(n, 0.25)
+  %8: f32[B, 3] = mul(h1, 0.75)
+  h: f32[B, 3] = add(%7, %8)
+}
+"""
+
 DEEP = """
 net deep(stream x: f32[B, 2], state y: f32[B, 2] {k = 3}) -> (y) {
   %0: f32[2, B, 2] = slice(y.init) {axis = 0, start = 0, stop = 2}
