@@ -8,7 +8,8 @@ h = o ∘ tanh(c)
 
 A gate may be a number, which its bias makes it, 1 where it is missing; g and what stands for tanh may be
 other activations, or none. A loop of one state, h = f ∘ h⁻ + s i ∘ g, is an LSTM whose cell is h / s, and
-whose output, its gate being open, is s times the cell.
+whose output, its gate being open, is s times the cell. Of an output that is projected, h = (o ∘ tanh(c)) @ P,
+the gates see the product with P composed into their weights.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rnnc.plans.gates import ACTIVATIONS, Gate, Loop, activations
 from rnnc.plans.matrix import Bias
 from rnnc.plans.mixtures import Mixture, Polynomial, products, readings
 from rnnc.plans.packing import Packer, finish
+from rnnc.plans.projections import Projection
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Match:
     """The states' paths, the gates in ONNX's order (i, o, f, g), and the outer activation.
 
     Where the cell is no state of its own, ``cell`` is the hidden state, which is ``outer.scale`` times it.
+    Where the hidden state is projected, the op gives what it is before.
     """
 
     loop: Loop
@@ -40,6 +43,7 @@ class Match:
     cell: str
     gates: tuple[Gate, Gate, Gate, Gate]
     outer: Gate
+    projection: Projection | None = None
 
     def peepholes(self) -> list[Bias | None]:
         """Of i, o and f, on the cell."""
@@ -66,9 +70,13 @@ class NativeLSTM(Plan):
         """Add the LSTM and take its result apart."""
         loop: Loop = match.loop
         forms = [g.form for g in match.gates]
+        projection: Projection | None = match.projection
+        if projection:
+            forms = projection.composed(loop, forms)
         packer = Packer.of(loop, forms)
         b, x, starts = packer.b, packer.x(), packer.starts()
         starts = {path: starts[path] for path in (match.hidden, match.cell)}
+        hidden = b("mul", starts[match.cell], 0.0) if projection else starts[match.hidden]
         cell = _cell(b, starts[match.cell], match.outer.scale)
         peepholes = match.peepholes()
         extra = [packer.diagonals(peepholes)] if any(peepholes) or loop.roles.lengths else []
@@ -79,13 +87,15 @@ class NativeLSTM(Plan):
             packer.w(forms),
             packer.r([form.terms.get(Source("state", match.hidden)) for form in forms]),
             packer.biases(forms, [Form(loop.hidden)] * 4),
-            starts[match.hidden],
+            hidden,
             cell,
             *extra,
             *([loop.roles.lengths] if loop.roles.lengths else []),
             direction="reverse" if graph[region].attrs.get("reverse") else "forward",
             **activations(f, g, match.outer),
         )
+        if projection:
+            return finish(packer, x, result, starts, lambda given: projection.apply(b, given))
         return finish(packer, x, result, starts)
 
 
@@ -114,16 +124,21 @@ def _two_states(loop: Loop) -> Match:
     miss = Refused("no state is forget ∘ state⁻ + input ∘ candidate", loop.loc(first))
     for hidden, cell in permutations(loop.body.finals):
         # The cell is not looked into: the output gate may see it.
-        own = Loop.of(loop.graph, loop.region, frozenset({loop.body.finals[cell]}))
+        own = Loop.of(loop.graph, loop.region, frozenset({loop.body.finals[cell]}), cell)
         update = _update(own, cell)
         if update is None:
             continue
-        for o, outer in _outputs(own, hidden, cell):
+        projection = Projection.of(own, hidden)
+        for o, outer in _outputs(own, projection.u if projection else own.body.finals[hidden], cell):
             own.need_output(hidden)
             gates, scale = _gates(own, hidden, cell, update, o)
             if scale != 1:
                 raise Refused(f"the candidate is multiplied by {scale:g}", own.where(update.new))
-            return Match(own, hidden, cell, gates, Gate(outer, Form(own.hidden)))
+            if projection:
+                projection.check(own, [g.form for g in gates])
+            else:
+                own.need_alike()
+            return Match(own, hidden, cell, gates, Gate(outer, Form(own.hidden)), projection)
         h = loop.body.finals[hidden]
         miss = Refused("the output is not a gate times an activation of the cell", loop.loc(h))
     raise miss
@@ -140,10 +155,10 @@ def _update(loop: Loop, cell: str) -> Mixture | None:
     return found[0] if found else None
 
 
-def _outputs(loop: Loop, hidden: str, cell: str) -> Iterator[tuple[Polynomial, str]]:
+def _outputs(loop: Loop, h: str, cell: str) -> Iterator[tuple[Polynomial, str]]:
     """The output gate and the activation of the cell, from ``h = o ∘ act(c)``."""
     body, c = loop.body, loop.body.finals[cell]
-    for t, o in products(loop.polynomial(body.finals[hidden])):
+    for t, o in products(loop.polynomial(h)):
         if t == c:
             yield o, "affine"
         elif t in body and body[t].op in ACTIVATIONS and body.operands(t) == (c,):

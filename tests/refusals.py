@@ -1,6 +1,6 @@
 """Cells that are nearly, but not quite, a native op: the line that decides it says so in a comment.
 
-    y = (o * tanh(c)) @ P  # lstm: the output is not a gate times an activation of the cell
+    y = o * tanh(c) + b  # lstm: the output is not a gate times an activation of the cell
 
 ``models`` are layers of them, with one step of 3 features as input.
 """
@@ -13,10 +13,10 @@ W3, R3, R0 = glorot(3, "n"), glorot("n", "n"), zeros("n")
 
 
 @net
-def projected(x, *, W=glorot(3, 8), R=glorot(2, 8), P=glorot(2, 2), y=zeros(2), c=zeros(2)):
+def moved(x, *, W=glorot(3, 8), R=glorot(2, 8), b=glorot(2), y=zeros(2), c=zeros(2)):
     s = x @ W + y[-1] @ R
     c = sigmoid(s[..., 0:2]) * c[-1] + sigmoid(s[..., 2:4]) * tanh(s[..., 4:6])
-    y = (sigmoid(s[..., 6:8]) * tanh(c)) @ P  # lstm: the output is not a gate times an activation of the cell
+    y = sigmoid(s[..., 6:8]) * tanh(c) + b  # lstm: the output is not a gate times an activation of the cell
     return y
 
 
@@ -167,7 +167,7 @@ def mirror_of_tanh(x, *, W=W3, R=R3, V=W3, U=W3, Q=R3, S=R3, y=R0):
 
 
 models = {
-    "projected": projected(),
+    "moved": moved(),
     "two_taps": two_taps(4),
     "residual": residual(4),
     "squared": squared(4),

@@ -30,7 +30,7 @@ from rnnc.machine.reference import run
 from rnnc.pipeline import Pipeline
 from rnnc.runtime import Stream, session
 from tests.streaming import close, several
-from tests.test_recognition import BEFORE, alternatives, arrays, traced
+from tests.test_recognition import BEFORE, alternatives, arrays, replaced, traced
 
 W, R, B4 = glorot(3, 4), glorot(4, 4), uniform(4)
 
@@ -112,6 +112,14 @@ def bare_cell(x, *, W=glorot(3, 16), R=glorot(4, 16), p=B4, h=zeros(4), c=zeros(
 
 
 @net
+def projected(x, *, W=glorot(3, 20), R=glorot(4, 20), p=uniform(5), P=glorot(5, 4), h=uniform(4), c=zeros(5)):
+    s = x @ W + h[-1] @ R
+    c = sigmoid(s[..., :5]) * c[-1] + sigmoid(s[..., 5:10]) * tanh(s[..., 10:15])
+    h = (sigmoid(s[..., 15:] + p * c) * tanh(c)) @ P
+    return h
+
+
+@net
 def no_reset(x, *, W=W, R=R, V=W, Q=R, h=zeros(4)):
     z = sigmoid(x @ V + h[-1] @ Q)
     h = z * h[-1] + (1 - z) * relu(x @ W + h[-1] @ R)
@@ -172,6 +180,7 @@ MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "no forget gate": (never_forgets, ("lstm",)),
     "no output gate": (no_output_gate, ("lstm",)),
     "the cell itself": (bare_cell, ("lstm",)),
+    "a projected output": (projected, ("lstm",)),
     "no reset gate": (no_reset, ("lstm", "gru")),
     "a candidate from outside": (candidate_outside, ("gru",)),
     "a doubled reset gate": (doubled_reset, ("gru",)),
@@ -239,3 +248,18 @@ def test_in_pieces(name: str, op: str) -> None:
             close(np.concatenate(ys), wanted)
         for path, state in stream_.state.items():
             close(state, meant.finals[path])
+
+
+@pytest.mark.parametrize(("size", "op"), [(1e15, "lstm"), (1e20, "scan")])
+def test_weights_too_large_to_be_composed(size: float, op: str) -> None:
+    """They stay as they were, and a remark says so on the line of the projection."""
+    graph = traced(projected)
+    params = dict(graph.interface.params)
+    params |= {k: np.asarray(params[k]) * np.float32(size) for k in ("P", "R")}
+    file = compile(replaced(graph, params), "chunk")
+    assert ("LSTM" in {n.op_type for n in file.proto.graph.node}) == (op == "lstm")
+    said = [r for r in file.remarks if r.where == "lstm" and r.kind == "missed"]
+    assert bool(said) == (op == "scan")
+    for r in said:
+        assert "the projection and the weights of h are too large to be multiplied" in r.message
+        assert r.loc is not None

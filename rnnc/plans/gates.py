@@ -114,17 +114,21 @@ def _gate(graph: Graph, value: str, of: Callable[[str], Form]) -> Gate | None:
 
 @dataclass(frozen=True)
 class Loop:
-    """A region under recognition: its outer graph, operands by role, and the forms of its body."""
+    """A region under recognition: its outer graph, operands by role, and the forms of its body.
+
+    ``units`` is the path of the state that has a feature for each unit, by default the first.
+    """
 
     graph: Graph
     region: str
     roles: Operands
     forms: Forms
+    units: str = ""
 
     @classmethod
-    def of(cls, graph: Graph, region: str, atoms: frozenset[str] = frozenset()) -> Loop:
+    def of(cls, graph: Graph, region: str, atoms: frozenset[str] = frozenset(), units: str = "") -> Loop:
         """The region of ``graph`` under that name."""
-        return cls(graph, region, operands(graph, region), Forms(graph, region, atoms))
+        return cls(graph, region, operands(graph, region), Forms(graph, region, atoms), units)
 
     @property
     def body(self) -> Graph:
@@ -143,8 +147,10 @@ class Loop:
 
     @property
     def hidden(self) -> int:
-        """How many features the states have."""
-        return int(str(self.body.interface.states[0].type.shape[-1]))
+        """How many units the loop has."""
+        face = self.body.interface
+        state = face.state(self.units) if self.units else face.states[0]
+        return int(str(state.type.shape[-1]))
 
     def loc(self, value: str = "") -> Loc | None:
         """The first source location of a body value, or of the region."""
@@ -277,6 +283,11 @@ class Loop:
         for s in found:
             if s.type.rank != 2 or s.type.dtype != "f32" or not isinstance(s.type.shape[1], int):
                 raise Refused(f"state {s.path} is {s.type}, not a float32 vector per sequence", s.loc)
+
+    def need_alike(self) -> None:
+        """Refuse states of several types."""
+        found = self.body.interface.states
+        for s in found:
             if s.type != found[0].type:
                 raise Refused(f"state {s.path} is {s.type}, and {found[0].path} is {found[0].type}", s.loc)
 

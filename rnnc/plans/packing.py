@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rnnc.build import Builder
@@ -38,11 +38,11 @@ class Packer:
         return name if kind.shape == whole else self.b("expand", name, shape=whole)
 
     def starts(self) -> dict[str, str]:
-        """The states' initial values by path, as a native op wants them: ``[1, B, H]``."""
+        """The states' initial values by path, as a native op wants them: ``[1, B, n]``."""
         states = self.loop.body.interface.states
-        whole = (1, self.loop.batch, self.loop.hidden)
         found: dict[str, str] = {}
         for state, init in zip(states, self.loop.roles.inits, strict=True):
+            whole = (1, self.loop.batch, state.type.shape[-1])
             full = self.loop.graph.type(init).shape == whole[1:]
             found[state.path] = (
                 self.b("unsqueeze", init, axes=(0,)) if full else self.b("expand", init, shape=whole)
@@ -84,17 +84,24 @@ class Packer:
         return self.b("unsqueeze", self.b("transpose", wide, perm=(1, 0)), axes=(0,))
 
 
-def finish(packer: Packer, x: str, result: str, starts: Mapping[str, str]) -> str:
+def finish(
+    packer: Packer,
+    x: str,
+    result: str,
+    starts: Mapping[str, str],
+    made: Callable[[str], str] = lambda given: given,
+) -> str:
     """The tuple that stands for the region, from a native op's ``result`` on the input ``x``.
 
-    ``starts`` maps each state's path to its initial value as the op got it, the first one's state being what
-    the op gives at every step; the op's items are the output and then the final states in that order.
+    ``starts`` maps each state's path to its initial value, the first one's state being what is ``made`` of
+    what the op gives at every step; the op's items are the output and then the final states in that order.
     onnxruntime returns zeros as final state of a sequence of no steps, so there the initial one is taken.
     """
     b, loop = packer.b, packer.loop
     y, *ends = b.items(result)[: 1 + len(starts)]
     graph, body, steps = loop.graph, loop.body, loop.steps
-    over_time = b("squeeze", y, axes=(1,))
+    over_time = made(b("squeeze", y, axes=(1,)))
+    ends[0] = made(ends[0])
     last: dict[str, str] = {}
     for (path, start), end in zip(starts.items(), ends, strict=True):
         if loop.roles.lengths:

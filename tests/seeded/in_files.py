@@ -16,6 +16,7 @@ from rnnc.plans import packing
 from rnnc.plans.gates import Gate
 from rnnc.plans.matrix import Bias
 from rnnc.plans.packing import Packer
+from rnnc.plans.projections import Projection
 from rnnc.runtime import Stream
 from tests.seeded import nets
 from tests.seeded.checks import Bug, after_passes, as_file, in_pieces
@@ -25,8 +26,8 @@ from tests.seeded.in_passes import rule
 def gates(*order: int) -> Callable[[Any], Any]:
     """An LSTM's match with its gates in another order."""
     return lambda match: (
-        lambda loop, hidden, cell, found, outer: match(
-            loop, hidden, cell, tuple(found[k] for k in order), outer
+        lambda loop, hidden, cell, found, *rest: match(
+            loop, hidden, cell, tuple(found[k] for k in order), *rest
         )
     )
 
@@ -147,6 +148,22 @@ BUGS = [
         "_before",
         lambda before: lambda packer, over_time, first: over_time,
         nets.LEAKY,
+        as_file("lstm"),
+    ),
+    Bug(
+        "a projected state always starts at zero",
+        Projection,
+        "_first",
+        lambda first: lambda self, loop: "",
+        nets.PROJECTED,
+        in_pieces(1, 4, plan="lstm"),
+    ),
+    Bug(
+        "what an op gives is not projected",
+        Projection,
+        "apply",
+        lambda apply: lambda self, b, u: u,
+        nets.PROJECTED,
         as_file("lstm"),
     ),
     Bug(

@@ -101,6 +101,30 @@ net bistable(stream x: f32[B, 2], param W: f32[2, 3], param V: f32[2, 3], param 
 }
 """
 
+PROJECTED = """
+net projected(stream x: f32[B, 2], param W: f32[2, 12], param R: f32[3, 12], param P: f32[3, 3],
+              state h: f32[B, 3], state c: f32[B, 3]) -> (h) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  c1: f32[B, 3] = delay(c, c.init) {k = 1}
+  %0: f32[B, 12] = matmul(x, W)
+  %1: f32[B, 12] = matmul(h1, R)
+  %2: f32[B, 12] = add(%0, %1)
+  %3: f32[B, 9] = slice(%2) {axis = 1, start = 0, stop = 9}
+  %4: f32[B, 9] = sigmoid(%3)
+  f: f32[B, 3] = slice(%4) {axis = 1, start = 0, stop = 3}
+  i: f32[B, 3] = slice(%4) {axis = 1, start = 3, stop = 6}
+  o: f32[B, 3] = slice(%4) {axis = 1, start = 6, stop = 9}
+  %5: f32[B, 3] = slice(%2) {axis = 1, start = 9, stop = 12}
+  g: f32[B, 3] = tanh(%5)
+  %6: f32[B, 3] = mul(f, c1)
+  %7: f32[B, 3] = mul(i, g)
+  c: f32[B, 3] = add(%6, %7)
+  %8: f32[B, 3] = tanh(c)
+  u: f32[B, 3] = mul(o, %8)
+  h: f32[B, 3] = matmul(u, P)
+}
+"""
+
 DEEP = """
 net deep(stream x: f32[B, 2], state y: f32[B, 2] {k = 3}) -> (y) {
   %0: f32[2, B, 2] = slice(y.init) {axis = 0, start = 0, stop = 2}
