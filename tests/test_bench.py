@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +15,7 @@ import pytest
 
 from rnnc.errors import MissingExtra
 from tools.bench import __main__ as command
-from tools.bench import cells, machine, table
+from tools.bench import cells, machine, table, timing
 from tools.bench.matrix import FLOOR, QUICK, Entry, quick, whole
 from tools.bench.measure import measured
 from tools.bench.peers import chosen, every
@@ -141,8 +142,23 @@ def test_turns_are_taken() -> None:
     order: list[str] = []
     times = in_turns({name: partial(order.append, name) for name in "abc"}, 0)
     assert times.keys() == set("abc")
-    assert len({len(t.samples) for t in times.values()}) == 1
+    assert all(len(t.samples) >= timing.FEWEST for t in times.values())
     assert {order[0], order[-1]} <= set("abc")
+
+
+def test_what_is_far_behind_takes_part_in_few_rounds() -> None:
+    waits = {"rnnc": 2e-3, "near": 2e-3, "far": 2e-2}
+    times = in_turns({name: partial(time.sleep, s) for name, s in waits.items()}, 60)
+    assert len(times["far"].samples) == timing.FEWEST
+    assert len(times["near"].samples) == len(times["rnnc"].samples) >= timing.FEWEST
+    assert times["far"].over(times["rnnc"])[1] > timing.FAR
+
+
+def test_rounds_end_when_ratios_are_known() -> None:
+    steady, noisy = [1.0] * 5, [1.0, 2.0, 1.0, 3.0, 1.5]
+    assert timing._known({"rnnc": steady, "a": steady}, ["rnnc", "a"])
+    assert not timing._known({"rnnc": steady, "a": noisy}, ["rnnc", "a"])
+    assert timing._known({"rnnc": steady, "a": noisy}, ["rnnc"])
 
 
 def test_ratios_are_those_within_a_round() -> None:
