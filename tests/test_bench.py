@@ -15,7 +15,7 @@ import pytest
 
 from rnnc.errors import MissingExtra
 from tools.bench import __main__ as command
-from tools.bench import cells, machine, table, timing
+from tools.bench import became, cells, linear, machine, table, timing
 from tools.bench.matrix import FLOOR, QUICK, Entry, quick, whole
 from tools.bench.measure import measured
 from tools.bench.peers import chosen, every
@@ -229,6 +229,43 @@ def test_the_plot_is_drawn(tmp_path) -> None:
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
+def test_a_loss_is_told_with_what_bounds_it() -> None:
+    for cell, bound in (("RHN", "nodes"), ("LSTM", "ONNX's LSTM"), ("minGRU", "rounds")):
+        entry = Entry(cell, 16, 1)
+        ready = every()["rnnc"].ready(Subject.of(entry))
+        runs = {"rnnc": {"us": 100.0, "told": ready.told, **ready.facts}, "jax": {"us": 50.0, "ratio": 0.5}}
+        (line,) = table.losses([Result(entry, WHERE, ("rnnc", "jax"), json.loads(json.dumps(runs)))])
+        assert bound in line.partition("most of it is")[2]
+        assert "100 measured" in line
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"), [("PeepholeLSTM", "native"), ("minGRU", "linear"), ("NAS", "loop"), ("LSTM", "native")]
+)
+def test_the_class_of_a_cell_is_that_of_the_plans_that_fit(cell: str, kind: str) -> None:
+    facts = every()["rnnc"].ready(Subject.of(Entry(cell, 8, 2))).facts
+    assert facts["class"] == kind
+
+
+def test_work_is_counted_in_rounds_and_rows() -> None:
+    facts = every()["rnnc"].ready(Subject.of(Entry("RHN", 8, 2))).facts["work"]
+    inside, outside = facts["products"]
+    assert facts["rounds"] == inside[0] == 100
+    assert inside[1] == 2
+    assert outside[:2] == (1, 200)
+    assert [became.rounds(steps, 100) for steps in ("T", "32", "every32_T")] == [100, 32, 4]
+
+
+def test_linear_plans_are_compared_with_the_scan() -> None:
+    row = linear.measured("gated", 64, 1, 2, 0.01)
+    assert row.us.keys() == {"scan", "linear-chunks"}
+    assert not row.wrong
+    slow = replace(row, T=1000, us={"scan": 2.0, "linear-chunks": 1.0}, chosen="linear-chunks")
+    assert slow.verdict == "less than 3.00"
+    assert replace(slow, H=512).verdict == ""
+    assert list(linear.summary([slow]))[-1] == "1 of 1 sizes have less than is asked"
+
+
 # -- the command --------------------------------------------------------------------------------------------
 
 
@@ -248,7 +285,9 @@ def test_the_command_measures_and_resumes(tmp_path, monkeypatch, capfd) -> None:
     assert (tmp_path / "table.md").read_text().startswith("# The benchmark")
     assert command.main(arguments) == 0
     assert "to measure" not in capfd.readouterr().out
-    assert command.main(["--report", "--out", str(tmp_path)]) == 0
+    page = tmp_path / "RESULTS.md"
+    assert command.main(["--report", "--out", str(tmp_path), "--page", str(page)]) == 0
+    assert page.read_text() == (tmp_path / "table.md").read_text()
 
 
 def test_where_a_worker_dies_the_next_goes_on(tmp_path, monkeypatch) -> None:

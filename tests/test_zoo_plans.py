@@ -1,4 +1,4 @@
-"""Every cell of the zoo by every plan that can run it, each forced in turn, is what the reference machine says.
+"""Every cell of the zoo by every plan that can run it, each forced in turn, is what the machine says.
 
 Which plans there are is asked of the graph, as ``choose`` finds it: a plan that is new is tested without a
 word here. Sequences have 100 steps; batches are of 1 and 3, all of one length or ragged, with an empty one.
@@ -62,7 +62,9 @@ def plans(name: str, form: FormName, ragged: bool) -> tuple[str, ...]:
 
 def compiled(name: str, form: FormName, ragged: bool, plan: str) -> Any:
     """The cell, each loop of which that ``plan`` can run is run by it."""
-    forced = [replace(p, plan=plan) if isinstance(p, Choose) else p for p in passes(name, form, ragged).passes]
+    forced = [
+        replace(p, plan=plan) if isinstance(p, Choose) else p for p in passes(name, form, ragged).passes
+    ]
     return rnnc.compile(layer(name), form, lengths=ragged, pipeline=Pipeline(tuple(forced)))
 
 
@@ -80,10 +82,9 @@ def test_every_plan(name: str, form: FormName, ragged: bool, record_property: An
             types = {s["name"]: s["dtype"] for s in said["states"]}
             states = {path: states[path].astype(dtype) for path, dtype in types.items()}
             feeds = {**x, **{s["input"]: states[s["name"]] for s in said["states"]}}
-            given = np.array(lengths, np.int64) if ragged else None
-            meant = run(trace(layer(name)), x, states or None, lengths=given)
-            if ragged:
-                feeds["lengths"] = given
+            given = np.array(lengths, np.int64)
+            meant = run(trace(layer(name)), x, states or None, lengths=given if ragged else None)
+            feeds |= {"lengths": given} if ragged else {}
             names = [o.name for o in opened.get_outputs()]
             got = dict(zip(names, opened.run(names, feeds), strict=True))
             for entry, output in zip(said["outputs"], meant.outputs.values(), strict=True):

@@ -2,9 +2,9 @@
 
     python -m tools.zoo_report [--units 128] [--form sequence] [--why]
 
-A cell is *native* if all its loops over time are ONNX's own recurrent ops, *parallel* if none of its loops
-takes as many turns as there are steps, *lifted* if it has no loop, and else a *loop*; its nodes a step are
-those of the bodies of such loops. With ``--why``, the remarks of the plans that do not fit follow.
+A cell is *native* if all its loops over time are ONNX's own recurrent ops, *parallel* if a plan for linear
+recurrences runs it, *lifted* if it has no loop, and else a *loop*; its nodes a step are those of the bodies
+of such loops. With ``--why``, the remarks of the plans that do not fit follow.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 import rnnc
 from rnnc.cells import zoo
 from rnnc.inspect import inspect
+from rnnc.plans.costs import NATIVE
+from tools.bench.became import chosen, kind
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,11 @@ def row(cell: Any, units: int, form: Any) -> Row:
     """A cell, compiled for 100 steps of one sequence."""
     compiled = rnnc.compile(zoo.sized(cell, units, units), form, sizes={"T": 100, "B": 1})
     report = inspect(compiled.proto)
-    serial = [loop for loop in report.loops if loop.steps == "T" and loop.nodes]
-    native = [loop for loop in report.loops if loop.steps == "T" and not loop.nodes]
-    became = "loop" if serial else "native" if native else "parallel" if report.loops else "lifted"
+    plans = chosen(compiled.remarks)
+    parallel = kind(plans - NATIVE.keys()) == "linear"
+    native = [loop for loop in report.loops if not loop.nodes]
+    serial = [loop for loop in report.loops if loop.nodes and (loop.steps == "T" or not parallel)]
+    became = "loop" if serial else "parallel" if parallel else "native" if native else "lifted"
     return Row(
         cell.title,
         became,

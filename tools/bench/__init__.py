@@ -3,6 +3,7 @@
     python -m tools.bench --quick          ten cells, in minutes
     python -m tools.bench                  every cell, in hours; go on where it stopped by running it again
     python -m tools.bench --report         table, plot and losses of what has been measured so far
+    python -m tools.bench --report --page tools/bench/RESULTS.md   the same as the page that is committed
 
 What is measured is an entry (:mod:`~tools.bench.matrix`): a cell at one size, as a whole sequence or one step
 at a time. A worker, pinned to its processors before it imports anything (:mod:`~tools.bench.worker`), makes

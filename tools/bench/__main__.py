@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", type=_names, default=[], metavar="A,B", help="only these; or 'installed'")
     parser.add_argument("--seconds", type=float, help="how long each entry is timed")
     parser.add_argument("--out", type=Path, default=OUT, help="where it all goes (%(default)s)")
+    parser.add_argument(
+        "--page", type=Path, metavar="RESULTS.md", help="write the page there, plot.svg beside it"
+    )
     return parser
 
 
@@ -72,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         Console(width=None if sys.stdout.isatty() else 160),
     )
     if options.report:
-        return _report(results.latest(), options.out, console)
+        return _report(results.latest(), options.page or options.out / "table.md", console)
     _refuse_unknown("cell", options.cells, known)
     _refuse_unknown("peer", options.peers, [*every(), "installed"])
     cells = options.cells or ([c for c in matrix.QUICK if c in known] if options.quick else known)
@@ -86,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
             console.print(f"{len(mine)} entries need {cpus} processors, which are not there: left out")
             continue
         measure(mine, cpus, peers, seconds, results, here)
-    return _report(results.latest(here), options.out, console)
+    return _report(results.latest(here), options.page or options.out / "table.md", console)
 
 
 def _refuse_unknown(what: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -127,18 +130,17 @@ def measure(
             results.add(Result(died, here, peers, {BASE: {"failed": failure}}))
 
 
-def _report(results: Sequence[Result], out: Path, console: Console) -> int:
+def _report(results: Sequence[Result], page: Path, console: Console) -> int:
     if not results:
         raise RnncError("there are no results", hint="Measure some: python -m tools.bench --quick")
     found = table.ordered(results)
     table.show(found, console)
-    page = out / "table.md"
     page.write_text(table.markdown(found), encoding="utf-8")
     written = [page]
     try:
         from tools.bench.plot import plot
 
-        pictures = [out / "plot.png", out / "plot.svg"]
+        pictures = [page.with_name("plot.png"), page.with_name("plot.svg")]
         plot(found, pictures)
         written += pictures
     except MissingExtra as error:

@@ -44,7 +44,7 @@ def measured(entry: Entry, peers: Sequence[Peer], seconds: float) -> dict[str, R
                 runs[peer.name] = {"failed": _shown(failure)}
                 continue
             seconds_to_make = round(time.perf_counter() - start, 3)
-            runs[peer.name] = {"error": error, "made in": seconds_to_make}
+            runs[peer.name] = {"error": error, "made in": seconds_to_make, **ready.facts}
             if ready.told:
                 runs[peer.name]["told"] = ready.told
             if error <= TOLERANCE or error <= LENIENCE * subject.strays:

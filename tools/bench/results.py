@@ -52,6 +52,11 @@ class Result:
         """What became of the cell."""
         return str(self.runs.get(BASE, {}).get("told", ""))
 
+    @property
+    def kind(self) -> str:
+        """The class of plans that fit the cell: ``native``, ``linear`` or ``loop``."""
+        return str(self.runs.get(BASE, {}).get("class", "loop"))
+
     def line(self) -> str:
         """As it stands in the file."""
         told = {"entry": asdict(self.entry), "where": self.where, "peers": self.peers, "runs": self.runs}

@@ -8,11 +8,15 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from rnnc.plans.profile import builtin
+from tools.bench.bounds import bound
 from tools.bench.matrix import FLOOR, TOLERANCE
 from tools.bench.results import BASE, Result
 
 #: Ratios below which entries are counted: where rnnc loses, and where by more than noise.
 BOUNDS = (1, 0.95)
+#: Up to this width the cost of a call, not its arithmetic, decides a step.
+NARROW = 128
 
 HEAD = ("cell", "form", "H", "B", "CPUs", "rnnc", "became", "best peer ÷ rnnc", "best peer")
 
@@ -57,12 +61,16 @@ def _peer(result: Result, name: str) -> str:
 
 
 def losses(results: Iterable[Result]) -> list[str]:
-    """Each entry where the best peer is faster than rnnc, the worst first, in a plain line."""
-    lost = [(r.ratio, r) for r in results if r.ratio is not None and r.ratio < 1 and r.entry.cell != FLOOR]
-    return [
-        f"{r.entry}: {r.best} takes {ratio:.2f} times as long as rnnc ({r.told}, {r.us:.3g} µs a step)"
-        for ratio, r in sorted(lost, key=lambda pair: pair[0])
-    ]
+    """Each entry where the best peer is faster than rnnc, the worst first, and what bounds it there."""
+    found = list(results)
+    lost = [(r.ratio, r) for r in found if r.ratio is not None and r.ratio < 1 and r.entry.cell != FLOOR]
+    calls = [r.runs[BASE]["us"] for r in found if r.entry.cell == FLOOR and "us" in r.runs[BASE]]
+    lines = []
+    for ratio, r in sorted(lost, key=lambda pair: pair[0]):
+        why = bound(r, calls[0] if calls else builtin("cpu").figure("call"))
+        line = f"{r.entry}: {r.best} takes {ratio:.2f} times as long as rnnc ({r.told}, {r.us:.3g} µs a step)"
+        lines.append(f"{line}; most of it is {why}" if why else line)
+    return lines
 
 
 def failures(results: Iterable[Result]) -> list[str]:
@@ -87,21 +95,33 @@ def chaotic(results: Iterable[Result]) -> list[str]:
 
 
 def summary(results: Sequence[Result]) -> list[str]:
-    """The whole matrix, then steps, and sequences by what became of them, in a line each."""
+    """The whole matrix, then its classes, in a line each."""
     groups: dict[str, list[float]] = {}
     for r in results:
         if r.ratio is not None and r.entry.cell != FLOOR:
             for group in ("all", kind(r)):
                 groups.setdefault(group, []).append(r.ratio)
-    lines = []
-    for group, ratios in groups.items():
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        below = ", ".join(f"{sum(r < bound for r in ratios)} below {bound}" for bound in BOUNDS)
-        lines.append(
-            f"{group}: best peer ÷ rnnc has the geometric mean {mean:.2f} over {len(ratios)} entries, "
-            f"least {min(ratios):.2f}; {below}"
-        )
-    return lines
+    return [_ratios(f"{group}: best peer ÷ rnnc", groups[group]) for group in sorted(groups)]
+
+
+def step_calls(results: Sequence[Result]) -> list[str]:
+    """Steps of at most :data:`NARROW` units against each peer that runs them, in a line each."""
+    groups: dict[str, list[float]] = {}
+    for r in results:
+        if r.entry.form == "step" and r.entry.cell != FLOOR and r.entry.H <= NARROW:
+            for name in (n for n, run in r.runs.items() if "ratio" in run):
+                group = f"{name} of {r.entry.cell}, H = {r.entry.H}" if name == "torch.nn" else name
+                groups.setdefault(group, []).append(r.runs[name]["ratio"])
+    return [_ratios(f"{name} ÷ rnnc", ratios) for name, ratios in groups.items()]
+
+
+def _ratios(what: str, ratios: Sequence[float]) -> str:
+    if len(ratios) == 1:
+        return f"{what} is {ratios[0]:.2f}"
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    below = ", ".join(f"{sum(r < bound for r in ratios)} below {bound}" for bound in BOUNDS)
+    over = f"over {len(ratios)} entries, least {min(ratios):.2f}; {below}"
+    return f"{what} has the geometric mean {mean:.2f} {over}"
 
 
 def floors(results: Iterable[Result]) -> list[str]:
@@ -115,10 +135,10 @@ def floors(results: Iterable[Result]) -> list[str]:
 
 
 def kind(result: Result) -> str:
-    """What sort of plan a cell became."""
+    """Steps, or else the class of plans that fit the cell."""
     if result.entry.form == "step":
         return "steps"
-    return "loops" if "Scan" in result.told or "Loop" in result.told else "native or straight"
+    return f"{result.kind} cells"
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -145,6 +165,7 @@ def sections(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
     """What is said beside the table: titles, and the lines below them."""
     return [
         ("Summary", [*summary(results), *floors(results)]),
+        (f"Step calls, H at most {NARROW}", step_calls(results) or ["none"]),
         ("Where rnnc loses", losses(results) or ["nowhere"]),
         ("Failures", failures(results) or ["none"]),
         ("Where float32 itself is far from the reference machine", chaotic(results) or ["none"]),

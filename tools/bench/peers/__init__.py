@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -20,12 +20,14 @@ class Ready:
     """A subject made ready by a peer.
 
     ``call`` runs the sequence, or one step more of a stream, to its end and not further; ``answer`` gives
-    what comes out over all steps, to be compared. ``told`` is what the peer says about what it made.
+    what comes out over all steps, to be compared. ``told`` is what the peer says about what it made, and
+    ``facts`` are noted with its times.
     """
 
     call: Callable[[], Any]
     answer: Callable[[], list[Array]]
     told: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Peer(ABC):

@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from rnnc.machine.library import Library
+from tools.bench.associating import is_linear
 from tools.bench.handwritten import Kit, Loop, Sequence, Unsupported, carried, over_time, streaming
-from tools.bench.linear import is_linear
 from tools.bench.peers import Peer, Ready
 from tools.bench.subject import Subject
 

@@ -9,6 +9,8 @@ import numpy as np
 
 import rnnc
 from rnnc.runtime import session
+from tools.bench.became import fitting, work
+from tools.bench.became import kind as kind_of
 from tools.bench.peers import Peer, Ready
 from tools.bench.subject import Subject
 
@@ -26,13 +28,17 @@ class Rnnc(Peer):
         entry = subject.entry
         compiled = rnnc.compile(subject.graph, entry.form, sizes=subject.sizes)
         told = kind(compiled.proto.graph)
+        facts = {"class": kind_of(fitting(compiled.remarks)), "work": work(compiled, entry.T, entry.B)}
         if entry.form == "sequence":
             opened = session(compiled, threads=entry.cpus)
             return Ready(
-                lambda: opened.run(None, subject.inputs), lambda: list(opened.run(None, subject.inputs)), told
+                lambda: opened.run(None, subject.inputs),
+                lambda: list(opened.run(None, subject.inputs)),
+                told,
+                facts,
             )
         stream, step = rnnc.Stream(compiled, threads=entry.cpus), list(subject.at(0).values())
-        return Ready(lambda: stream.push(*step), lambda: self._pushed(stream, subject), told)
+        return Ready(lambda: stream.push(*step), lambda: self._pushed(stream, subject), told, facts)
 
     def _pushed(self, stream: Any, subject: Subject) -> list[Any]:
         stream.reset()
