@@ -23,6 +23,9 @@ from tools.bench.results import Result, Results
 from tools.bench.subject import Subject
 from tools.bench.timing import Times, in_turns
 
+#: JAX warns of every process that is started once it is imported; those started here only run git or Python.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
 TINY = Entry("LSTM", 4, 2, T=6)
 WHERE = {"machine": "here", "versions": {"python": "3"}, "commit": "abc"}
 
@@ -230,7 +233,7 @@ def test_the_plot_is_drawn(tmp_path) -> None:
 
 
 def test_a_loss_is_told_with_what_bounds_it() -> None:
-    for cell, bound in (("RHN", "nodes"), ("LSTM", "ONNX's LSTM"), ("minGRU", "rounds")):
+    for cell, bound in (("RHN", "nodes"), ("LSTM", "ONNX's LSTM")):
         entry = Entry(cell, 16, 1)
         ready = every()["rnnc"].ready(Subject.of(entry))
         runs = {"rnnc": {"us": 100.0, "told": ready.told, **ready.facts}, "jax": {"us": 50.0, "ratio": 0.5}}
@@ -258,7 +261,7 @@ def test_work_is_counted_in_rounds_and_rows() -> None:
 
 def test_linear_plans_are_compared_with_the_scan() -> None:
     row = linear.measured("gated", 64, 1, 2, 0.01)
-    assert row.us.keys() == {"scan", "linear-chunks"}
+    assert row.us.keys() >= {"scan", "linear-chunks"}
     assert not row.wrong
     slow = replace(row, T=1000, us={"scan": 2.0, "linear-chunks": 1.0}, chosen="linear-chunks")
     assert slow.verdict == "less than 3.00"

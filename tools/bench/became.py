@@ -1,7 +1,7 @@
 """What became of a cell: the class of plans that fit it, and what a run of its file consists of.
 
-A cell is *native* if ONNX's own LSTM, GRU or RNN can run it, *linear* if a plan for linear recurrences can,
-and else a *loop*. That is said by the remarks of the compiler, so that a new plan needs no word here.
+A cell is *linear* if a plan for linear recurrences can run it, else *native* if ONNX's own LSTM, GRU or RNN
+can, and else a *loop*. That is said by the remarks of the compiler, so that a new plan needs no word here.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def chosen(remarks: Iterable[Remark]) -> set[str]:
 
 def kind(plans: set[str]) -> str:
     """What sort of plans these are."""
-    if plans & NATIVE.keys():
-        return "native"
-    return "linear" if plans - {plan.name for plan in GENERAL} else "loop"
+    if plans - NATIVE.keys() - {plan.name for plan in GENERAL}:
+        return "linear"
+    return "native" if plans & NATIVE.keys() else "loop"
 
 
 def rounds(steps: str, T: int) -> int:
