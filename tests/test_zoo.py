@@ -148,3 +148,16 @@ def test_recorded_disagreements() -> None:
     apart = {name for name, found in table["cells"].items() if not found["agrees"]}
     assert apart == {"FastGRNN", "LEM", "SCRN"}
     assert all(table["cells"][name]["note"] for name in apart)
+
+
+def test_recorded_agreements_with_the_authors() -> None:
+    """Liquid cells and extended LSTMs are what their authors' packages compute, in the form a note says."""
+    table = json.loads((Path(__file__).parent / "fixtures" / "zoo_others.json").read_text("utf-8"))
+    assert {name for name, found in table["cells"].items() if found["agrees"]} == {
+        "CfC",
+        "LTC",
+        "sLSTM",
+        "mLSTM",
+    }
+    assert all(found["note"] and found["error"] < 1e-6 for found in table["cells"].values())
+    assert {"ncps", "xlstm", "torch"} <= table["versions"].keys()
