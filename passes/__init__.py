@@ -30,14 +30,16 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     choose as choose,
     gemm as gemm,
     lower_time as lower_time,
+    blend as blend,
     batch_first as batch_first,
 )
 
 #: On streams: equations in their plainest form, the fewest delays, as little as can be inside loops, and one
 #: product for all gates.
 STREAMS = "canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canonicalize"
-#: On functions: products with what is added to them, time as slices, and what is known computed.
-FUNCTIONS = "gemm,lower-time,fold{params=true},canonicalize"
+#: On functions: products with what is added to them, time as slices, what is known computed, and mixtures as
+#: short as they can be.
+FUNCTIONS = "gemm,lower-time,fold{params=true},canonicalize,blend"
 
 CHUNK = f"{STREAMS},lift,interleave,taps,canonicalize,recognize,choose,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"

@@ -15,6 +15,7 @@ import rnnc
 from rnnc.cells import zoo
 from rnnc.emit.form import FormName
 from rnnc.frontend.assemble import trace
+from rnnc.inspect import inspect
 from rnnc.machine.reference import Arrays, random_arrays
 from rnnc.runtime import run_file
 from tests import zoo_numpy, zoo_numpy_late
@@ -30,6 +31,18 @@ EQUATIONS: dict[str, zoo_numpy.Step] = {
 }
 
 INPUTS, UNITS = 3, 5
+
+#: How many nodes a step of the loop takes: for small cells, its time.
+NODES_A_STEP = {
+    "BR": 14,
+    "CfC": 14,
+    "FastGRNN": 11,
+    "LEM": 14,
+    "LiGRU": 8,
+    "MiRU1": 8,
+    "STAR": 7,
+    "UGRNN": 8,
+}
 
 #: float32 against float64, over the largest of what goes out and 1.
 TOLERANCE = 1e-4
@@ -139,6 +152,12 @@ def test_clockwork_stands_still() -> None:
         [4, 8],
         [8, 16],
     ]
+
+
+@pytest.mark.parametrize(("name", "nodes"), NODES_A_STEP.items())
+def test_nodes_a_step(name: str, nodes: int) -> None:
+    compiled = rnnc.compile(layer(name), sizes={"T": 100, "B": 1})
+    assert sum(loop.nodes for loop in inspect(compiled.proto).loops if loop.steps == "T") == nodes
 
 
 def test_recorded_disagreements() -> None:

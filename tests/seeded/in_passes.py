@@ -12,6 +12,7 @@ from rnnc.loops import straightline
 from rnnc.passes import (
     batch_first,
     bind,
+    blend,
     fold,
     gemm,
     hoist,
@@ -54,6 +55,10 @@ def other_axis(evaluate: Any) -> Any:
         return evaluate(node, operands)
 
     return wrong
+
+
+def opened(rule: Any) -> Any:
+    return replace(rule, rhs=lambda x, y, z: y + z * (x - y))
 
 
 BUGS = [
@@ -216,6 +221,14 @@ BUGS = [
         lambda total: lambda b, values: total(b, values[:1]),
         nets.SUMMED,
         after_passes("step,gemm"),
+    ),
+    Bug(
+        "a mixture gives its first part where its gate is open",
+        blend,
+        "RULES",
+        lambda rules: (opened(rules[0]), *rules[1:]),
+        nets.MIXED,
+        after_passes("step,blend"),
     ),
     Bug(
         "the parts of a fused product go to other gates",

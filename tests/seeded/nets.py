@@ -260,3 +260,14 @@ net meeting(stream x: f32[B, 2], state h: f32[B, 2] {k = 2}) -> (h) {
   h: f32[B, 2] = tanh(%1)
 }
 """
+
+MIXED = """
+net mixed(stream x: f32[B, 3], state h: f32[B, 3]) -> (h) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  z: f32[B, 3] = sigmoid(x)
+  %0: f32[B, 3] = sub(1.0, z)
+  %1: f32[B, 3] = mul(%0, h1)
+  %2: f32[B, 3] = mul(z, x)
+  h: f32[B, 3] = add(%1, %2)
+}
+"""
