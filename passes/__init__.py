@@ -29,6 +29,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     straight as straight,
     choose as choose,
     gemm as gemm,
+    unfuse_gates as unfuse_gates,
     lower_time as lower_time,
     blend as blend,
     batch_first as batch_first,
@@ -39,7 +40,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
 STREAMS = "canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canonicalize"
 #: On functions: products with what is added to them, time as slices, what is known computed, and mixtures as
 #: short as they can be.
-FUNCTIONS = "gemm,lower-time,fold{params=true},canonicalize,blend"
+FUNCTIONS = "gemm,unfuse-gates,lower-time,fold{params=true},canonicalize,blend"
 
 CHUNK = f"{STREAMS},lift,interleave,taps,canonicalize,recognize,choose,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"

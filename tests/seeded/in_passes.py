@@ -24,6 +24,7 @@ from rnnc.passes import (
     share_delays,
     step,
     taps,
+    unfuse_gates,
     unpack_delays,
 )
 from tests.seeded import nets
@@ -229,6 +230,14 @@ BUGS = [
         lambda rules: (opened(rules[0]), *rules[1:]),
         nets.MIXED,
         after_passes("step,blend"),
+    ),
+    Bug(
+        "a gate with a product of its own has the first gate's features",
+        unfuse_gates,
+        "_merged",
+        lambda merged: lambda spans: tuple((0, stop - start) for start, stop in merged(spans)),
+        nets.APART,
+        after_passes("lift,gemm,unfuse-gates"),
     ),
     Bug(
         "the parts of a fused product go to other gates",

@@ -271,3 +271,17 @@ net mixed(stream x: f32[B, 3], state h: f32[B, 3]) -> (h) {
   h: f32[B, 3] = add(%1, %2)
 }
 """
+
+APART = """
+net apart(stream x: f32[B, 6], param U: f32[3, 6], state h: f32[B, 3]) -> (h) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  %0: f32[B, 6] = matmul(h1, U)
+  %1: f32[B, 6] = add(%0, x)
+  %2: (f32[B, 3], f32[B, 3]) = split(%1) {axis = 1, sizes = (3, 3)}
+  %3: f32[B, 3] = item(%2) {k = 0}
+  %4: f32[B, 3] = item(%2) {k = 1}
+  %5: f32[B, 3] = sigmoid(%3)
+  %6: f32[B, 3] = tanh(%4)
+  h: f32[B, 3] = mul(%5, %6)
+}
+"""
