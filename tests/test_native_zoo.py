@@ -109,3 +109,14 @@ def test_in_pieces(name: str, op: str) -> None:
     for B in (1, 3):
         a = arrays(name, 9, B)
         same(in_pieces(file(name, "chunk", op), a, (0, 0, 1, 4, 4, 9)), run(graph(name), a.inputs, a.states))
+
+
+@pytest.mark.parametrize("op", NATIVE["ClockworkRNN"])
+def test_a_closed_gate_is_closed(op: str) -> None:
+    """What stands still does so to the last bit, as in a Scan."""
+    xs = arrays("ClockworkRNN", 17, 1).inputs
+    (found,) = whole(file("ClockworkRNN", "sequence", op), xs).values()
+    (meant,) = run(graph("ClockworkRNN"), xs).outputs.values()
+    moved, should = (np.diff(y, axis=0) != 0 for y in (found, meant))
+    assert not should.all()
+    np.testing.assert_array_equal(moved, should)
