@@ -24,6 +24,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     native_lstm as native_lstm,
     native_gru as native_gru,
     native_rnn as native_rnn,
+    linear_attention as linear_attention,
     linear_chunks as linear_chunks,
     scan as scan,
     straight as straight,

@@ -1,7 +1,8 @@
 """Lift: a stream graph becomes a function of whole sequences, in which time is the first axis.
 
 What is on no cycle is computed for all steps at once; what is the same at every step, once. Each strongly
-connected component becomes a ``region``, as small as it can be. A delay off every cycle becomes a ``shift``,
+connected component becomes a ``region``, as small as it can be, with what only reads from its matrices
+(:mod:`rnnc.loops.reads`). A delay off every cycle becomes a ``shift``,
 ``last`` becomes a ``final``, and so does a state after the run, unless a register of a region holds it.
 
 Before::
@@ -36,6 +37,7 @@ from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph, Output, State
 from rnnc.loops.lifting import Operand, lift_op, over_time
 from rnnc.loops.looping import Register, components, cut, is_loop, registers, untie
+from rnnc.loops.reads import reads
 from rnnc.loops.regions import over_time as sequence_of
 from rnnc.ops import OPS
 from rnnc.pipeline import ACYCLIC, STREAMING, TYPED, Pass
@@ -103,7 +105,7 @@ class _Lifting:
         for source in graph.interface.inputs:
             if source.kind == "stream" and source.name in graph:
                 graph.retype(source.name, sequence_of(source.type, self.steps))
-        for members in components(graph):
+        for members in components(graph, reads(graph, self.timing)):
             if is_loop(graph, members):
                 self._loop(members)
             elif graph[members[0]].op not in SOURCES:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rnnc.ir import Graph
+from rnnc.passes.linear_attention import LinearAttention
 from rnnc.passes.linear_chunks import LinearChunks, chunk_size
 from rnnc.passes.native_gru import NativeGRU
 from rnnc.passes.native_lstm import NativeLSTM
@@ -27,6 +28,7 @@ NATIVE: tuple[Plan, ...] = (NativeLSTM(), NativeGRU(), NativeRNN())
 
 #: What a region is that a plan can run, and how it runs then.
 SAID = {plan.name: (f"an ONNX {plan.name.upper()}", f"one ONNX {plan.name.upper()}") for plan in NATIVE}
+SAID[LinearAttention.name] = ("a matrix memory", "one LinearAttention")
 SAID[LinearChunks.name] = ("a linear recurrence", "a linear recurrence in chunks")
 
 
@@ -40,7 +42,7 @@ class Recognize(Pass):
     def apply(self, graph: Graph) -> None:
         """Add each matching plan's result as an alternative of its region."""
         for region in graph.find("region"):
-            attach(graph, region, (*NATIVE, LinearChunks(chunk_size(self.T))))
+            attach(graph, region, (*NATIVE, LinearAttention(), LinearChunks(chunk_size(self.T))))
 
 
 def attach(graph: Graph, region: str, plans: tuple[Plan, ...] = NATIVE) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import rnnc
 from rnnc import Chain, cells, glorot, net, softmax, tanh, zeros
+from rnnc.cells.zoo import GatedDeltaNet
 from rnnc.check import check
 from rnnc.errors import FileError
 from rnnc.inspect import inspect
@@ -46,6 +47,12 @@ def test_a_scan():
     assert loop.multiply_adds == 4 * 4
     assert found.multiply_adds_per_step == 3 * 4 + 4 * 4, "the product of x is made outside"
     assert found.nodes_per_step == loop.nodes
+
+
+def test_a_matrix_memory():
+    (loop,) = report(GatedDeltaNet(3, 4, 5)).loops
+    assert loop.became == "LinearAttention, gated_delta, 4 keys of 5 values"
+    assert (loop.states, loop.steps, loop.multiply_adds) == (("S",), "T", 3 * 4 * 5)
 
 
 @pytest.mark.parametrize(("form", "options"), [("step", {}), ("unroll", {"steps": 5})])

@@ -16,11 +16,11 @@ import rnnc
 from rnnc.errors import VerifyError
 from rnnc.text import parse
 from tests.meaning import with_params
-from tests.seeded import in_files, in_passes
+from tests.seeded import in_files, in_memories, in_passes
 from tests.seeded.checks import Bug
 
 
-@pytest.mark.parametrize("bug", [*in_passes.BUGS, *in_files.BUGS], ids=str)
+@pytest.mark.parametrize("bug", [*in_passes.BUGS, *in_files.BUGS, *in_memories.BUGS], ids=str)
 def test_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = with_params(parse(bug.net))
     bug.check(graph)

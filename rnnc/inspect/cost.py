@@ -1,7 +1,8 @@
 """Cost: how many nodes an ONNX graph runs, and how many multiply-adds, as polynomials in its named sizes.
 
-Products and convolutions are counted, and the recurrent ops by their two products a step; what works element
-by element is not. Of the branches of an ``If`` the dearest counts.
+Products and convolutions are counted, the recurrent ops by their two products a step, and a matrix memory by
+what it writes, reads and, if it does, erases; what works element by element is not. Of the branches of an
+``If`` the dearest counts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from rnnc.inspect.sizes import UNKNOWN, Shape, Sizes, at, attributes, bodies
 
 #: Ops that loop over time by themselves.
 NATIVE = ("LSTM", "GRU", "RNN")
-LOOPS = (*NATIVE, "Scan", "Loop")
+#: A matrix memory's op, which loops over time as well.
+MEMORY = "LinearAttention"
+LOOPS = (*NATIVE, MEMORY, "Scan", "Loop")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ def trips_of(node: onnx.NodeProto, sizes: Sizes) -> Dim:
     if node.op_type in NATIVE:
         x = sizes[node.input[0]]
         return x[attributes(node).get("layout", 0)] if x else UNKNOWN
+    if node.op_type == MEMORY:
+        q = sizes[node.input[0]]
+        return q[1] if q else UNKNOWN
     if node.op_type == "Loop":
         count = sizes.integer(node.input[0]) if node.input[0] else None
         return dim("iterations") if count is None else count
@@ -68,6 +74,9 @@ def trips_of(node: onnx.NodeProto, sizes: Sizes) -> Dim:
 
 def step_cost(node: onnx.NodeProto, sizes: Sizes) -> int:
     """The multiply-adds of one step, at batch 1, of an op that loops by itself."""
+    if node.op_type == MEMORY:
+        passes = 3 if attributes(node).get("update_rule", b"gated_delta").endswith(b"delta") else 2
+        return at(product((sizes[node.input[3]] or ())[1:])) * passes
     x, w, r = (sizes[t] for t in node.input[:3])
     return at(product(w or ()) + product(r or ())) if x else 0
 
@@ -87,6 +96,8 @@ def _multiply_adds(node: onnx.NodeProto, sizes: Sizes) -> Dim:
             return product(shape(node.output[0])) * product(shape(node.input[1])[1:])
         case "Einsum":
             return _einsum(attributes(node)["equation"].decode(), [shape(x) for x in node.input])
+        case "LinearAttention":
+            return product(shape(node.input[0])[:2]) * step_cost(node, sizes)
         case "LSTM" | "GRU" | "RNN":
             x, w, r = (shape(t) for t in node.input[:3])
             return product(x[:2]) * (product(w) + product(r))

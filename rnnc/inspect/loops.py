@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import networkx as nx
 import onnx
 
-from rnnc.inspect.cost import LOOPS, NATIVE, Cost, graph_cost, node_cost, step_cost, trips_of
+from rnnc.inspect.cost import LOOPS, MEMORY, NATIVE, Cost, graph_cost, node_cost, step_cost, trips_of
 from rnnc.inspect.sizes import Sizes, at, attributes, bodies
 
 #: Ops that move values and compute none: a loop of these alone only remembers.
@@ -103,6 +103,10 @@ def _loop(node: onnx.NodeProto, sizes: Sizes, tied: tuple[str, ...]) -> Loop:
         direction = given.get("direction", b"forward").decode()
         became = f"{node.op_type}, {direction}, {given['hidden_size']} units"
         return Loop(became, node.name, tied or carried, trips, 0, step_cost(node, sizes))
+    if node.op_type == MEMORY:
+        rule, (_, _, keys, values) = given["update_rule"].decode(), sizes[node.input[3]] or ("?",) * 4
+        became = f"{node.op_type}, {rule}, {keys} keys of {values} values"
+        return Loop(became, node.name, tied or ("S",), trips, 0, step_cost(node, sizes))
     body = bodies(node)[0]
     first, scanned = (0, given["num_scan_inputs"]) if node.op_type == "Scan" else (2, 0)
     carried = tuple(i.name for i in body.input[first : len(body.input) - scanned])

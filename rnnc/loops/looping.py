@@ -25,10 +25,10 @@ from rnnc.timing import Timing
 from rnnc.types import TensorType
 
 
-def components(graph: Graph) -> list[list[str]]:
+def components(graph: Graph, joined: Mapping[str, str] | None = None) -> list[list[str]]:
     """The strongly connected components, each after those that it depends on, members in order.
 
-    An ``item`` belongs to the tuple's.
+    An ``item`` belongs to the tuple's, and each value in ``joined`` to that of the value it maps to.
     """
     order = {v: i for i, v in enumerate(graph.order())}
     components = [set(c) for c in nx.strongly_connected_components(graph.nx)]
@@ -38,6 +38,9 @@ def components(graph: Graph) -> list[list[str]]:
         if len(whole) > 1 and item not in whole:
             home[item].remove(item)
             whole.add(item)
+    for value, member in (joined or {}).items():
+        home[value].remove(value)
+        home[member].add(value)
     condensed: nx.DiGraph[int] = nx.condensation(graph.nx, [c for c in components if c])
     first = {n: min(order[v] for v in c) for n, c in condensed.nodes(data="members")}
     sequence = nx.lexicographical_topological_sort(condensed, key=first.__getitem__)

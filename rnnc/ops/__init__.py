@@ -72,6 +72,9 @@ from rnnc.ops.linalg import (
     gemm,
     matmul,
 )
+from rnnc.ops.memory import (
+    linear_attention,
+)
 from rnnc.ops.norm import (
     layer_norm,
 )
@@ -171,6 +174,7 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "linear_attention",
     "log",
     "log_softmax",
     "logical_and",

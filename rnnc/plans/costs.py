@@ -66,6 +66,8 @@ class Pricing:
             return self.loop(graph, v)
         if node.op in NATIVE:
             return self.native(graph, v)
+        if node.op == "linear_attention":
+            return self.memory(graph, v)
         if node.op in PRODUCTS:
             return self.profile.product(*self._factors(graph, v))
         if node.op == "add" and _into_gemm(graph, v):
@@ -105,6 +107,12 @@ class Pricing:
         each = own.product(steps * rows, weights) + steps * own.step(op, rows, units)
         away = self.profile.figure("copy") if own is not self.profile else 0.0
         return own.figure("call") + ways * each + away
+
+    def memory(self, graph: Graph, v: str) -> float:
+        """A matrix memory: in each step every sequence's vectors meet its matrix."""
+        batch, steps, _ = (self.sizes.of(d) for d in graph.type(graph.operands(v)[0]).shape)
+        weights = self.sizes.of(product(graph.type(graph.operands(v)[3]).shape[1:]))
+        return self.profile.figure("call") + steps * self.profile.product(batch, weights)
 
     def foreign(self, graph: Graph, v: str) -> str:
         """Why a native op falls back to the CPU, if it does."""

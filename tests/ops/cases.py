@@ -261,3 +261,13 @@ case("reverse", (4, 3, 2))
 case("reverse", (4, 3, 2), _LENGTHS)
 case("shift", (0, 3, 2), (3, 2), k=1)
 case("final", (0, 3, 2), (2, 3, 2), k=2)
+
+_MEMORY = ((2, 4, 3), (2, 4, 3), (2, 4, 5), (2, 1, 3, 5))
+for _features in (1, 3):
+    _rates = (
+        lambda rng, d=_features: -rng.uniform(0, 1, (2, 4, d)),
+        lambda rng: rng.uniform(0, 1, (2, 4, 1)),
+    )
+    case("linear_attention", *_MEMORY, *_rates[:1], rule="gated", reference=False)
+    case("linear_attention", *_MEMORY, *_rates, rule="gated_delta", reference=False)
+case("linear_attention", *_MEMORY, rule="linear", reference=False)

@@ -137,4 +137,4 @@ def test_what_takes_a_leading_axis() -> None:
     recurrent = {"lstm", "gru", "rnn"}
     others = {"gemm", "size", "tail", "every", "arange", "shift", "final", "reverse"}
     assert {c.op.name for c in CASES} - taking == recurrent | others
-    assert {c.op.name for c in CASES if "fold" in ways(c)} == {"conv", "einsum"}
+    assert {c.op.name for c in CASES if "fold" in ways(c)} == {"conv", "einsum", "linear_attention"}

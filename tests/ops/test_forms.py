@@ -33,9 +33,9 @@ def one_node_model(case: Case, opset: int) -> ModelProto:
     write_node(scope, Sizes(scope), node, operands, outputs, name="node", doc="")
     graph = scope.graph("one", dict(operands), outputs)
     imports = [helper.make_opsetid("", opset)]
-    model = helper.make_model(
-        graph, opset_imports=imports, ir_version=helper.find_min_ir_version_for(imports)
-    )
+    version = helper.find_min_ir_version_for(imports)
+    imports += [helper.make_opsetid(domain, 1) for domain in sorted(scope.domains)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=version)
     onnx.checker.check_model(model, full_check=True)
     return model
 
