@@ -18,6 +18,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rnnc import cells, glorot, net, passes, sigmoid, zeros
+from rnnc.cells import zoo
 from rnnc.compiler import Compiled, compile
 from rnnc.dims import dim
 from rnnc.emit.form import Form
@@ -53,6 +54,7 @@ CELLS = {
     "GatedRecurrentAfter": cells.GatedRecurrentAfter(N, 4),
     "MinimalGatedUnit": cells.MinimalGatedUnit(N, 4),
     "leaky": leaky(N, 4),
+    "GatedDeltaNet": zoo.GatedDeltaNet(N, 4, 3),
 }
 
 #: The native ops of 3 features in float32 are good to their own tolerance; some dozen ops follow one another.
