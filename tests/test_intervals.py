@@ -56,6 +56,25 @@ net f(stream x: f32[B, 4], stream z: f32[B, 4]) -> (y, w) {
     assert Intervals(graph).of("w") == (-np.inf, np.inf)
 
 
+def test_what_is_less_its_maximum_is_not_positive():
+    """In the graph, and where a loop gives both: the stabilised gates of an exponential LSTM."""
+    graph = parse("""
+net f(stream x: f32[B, 4], stream z: f32[B, 4], state m: f32[B, 4]) -> (a, b, c, d) {
+  m1: f32[B, 4] = delay(m, m.init) {k = 1}
+  %0: f32[B, 4] = add(x, m1)
+  m: f32[B, 4] = maximum(%0, z)
+  a: f32[B, 4] = sub(%0, m)
+  %1: f32[B, 4] = maximum(z, x)
+  b: f32[B, 4] = sub(x, %1)
+  c: f32[B, 4] = sub(%1, x)
+  d: f32[B, 4] = sub(x, m)
+}
+""")
+    for found in (graph, Pipeline.parse("lift").run(graph)):
+        ends = [Intervals(found).of(v) for v in "abcd"]
+        assert ends == [(-np.inf, 0.0)] * 2 + [(-np.inf, np.inf)] * 2
+
+
 def grows(net: object) -> float:
     """By how much the loop of a net is known to grow in a step."""
     graph = Pipeline.parse("canonicalize,lift").run(rnnc.frontend.assemble.trace(net, {"x": (3,)}, (), 0))

@@ -104,6 +104,8 @@ class Intervals:
             return _extremes(self.graph.interface.params.get(v))
         if node.op == "div" and self._is_share(*args):
             return 0.0, 1.0
+        if node.op == "sub" and self._is_below_maximum(*args):
+            return -math.inf, 0.0
         if node.op in RULES:
             found = RULES[node.op](*map(self.of, args))
             return ANYWHERE if any(map(math.isnan, found)) else found
@@ -118,6 +120,22 @@ class Intervals:
         """Whether ``x / whole`` is ``x / (x + y)`` of what is never negative."""
         parts = self.graph.operands(whole)
         return self.graph[whole].op == "add" and x in parts and all(self.of(p)[0] >= 0 for p in parts)
+
+    def _is_below_maximum(self, x: str, most: str) -> bool:
+        """Whether ``x - most`` is ``x - max(x, y)``, of one step of one loop too."""
+        (graph, x), (where, most) = _made(self.graph, x), _made(self.graph, most)
+        return graph is where and graph[most].op == "maximum" and x in graph.operands(most)
+
+
+def _made(graph: Graph, v: str) -> tuple[Graph, str]:
+    """Where a value is computed: in the body of the loop whose output it is, or in the graph."""
+    if graph[v].op == "item":
+        region, k = graph.operands(v)[0], graph[v].attrs["k"]
+        if graph[region].op == "region":
+            body: Graph = graph[region].attrs["body"]
+            outputs = body.interface.outputs
+            return (body, body.outputs[outputs[k].name]) if k < len(outputs) else (graph, v)
+    return graph, v
 
 
 def _extremes(array: Array | object) -> Interval:
