@@ -29,6 +29,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     scan as scan,
     straight as straight,
     choose as choose,
+    merge_loops as merge_loops,
     gemm as gemm,
     unfuse_gates as unfuse_gates,
     lower_time as lower_time,
@@ -43,7 +44,7 @@ STREAMS = "canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canon
 #: short as they can be.
 FUNCTIONS = "gemm,unfuse-gates,lower-time,fold{params=true},canonicalize,blend"
 
-CHUNK = f"{STREAMS},lift,interleave,taps,canonicalize,recognize,choose,{FUNCTIONS}"
+CHUNK = f"{STREAMS},lift,interleave,taps,canonicalize,recognize,choose,merge-loops,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"
 STEP = f"{STREAMS},step,canonicalize,{FUNCTIONS}"
 UNROLL = f"{STREAMS},unroll,{FUNCTIONS}"

@@ -285,3 +285,14 @@ net apart(stream x: f32[B, 6], param U: f32[3, 6], state h: f32[B, 3]) -> (h) {
   h: f32[B, 3] = mul(%5, %6)
 }
 """
+
+WAYS = """
+net ways(stream x: f32[B, 3], state h: f32[B, 3]) -> (h, g) {
+  h1: f32[B, 3] = delay(h, h.init) {k = 1}
+  %0: f32[B, 3] = add(x, h1)
+  h: f32[B, 3] = tanh(%0)
+  g1: f32[B, 3] = delay(g, 0.5) {k = -1}
+  %1: f32[B, 3] = mul(x, g1)
+  g: f32[B, 3] = cos(%1)
+}
+"""
