@@ -1,8 +1,7 @@
 """Merge-loops: loops over the same steps become one loop, which pays once for each of its rounds.
 
 Two loops can be one where neither waits for the whole of the other: no path leads from one to the other, but
-for outputs of the first that the second reads step by step. Loops in opposite directions stay two: to reverse
-what one of them reads and gives costs more than the rounds saved (measured with two LayerNormLSTMs).
+for outputs of the first that the second reads step by step. Loops in opposite directions stay two.
 
 Before::
 
