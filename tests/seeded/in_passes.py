@@ -323,6 +323,19 @@ BUGS = [
         after_passes("lift,merge-loops"),
     ),
     Bug(
+        "two loops that are merged exchange their initial states",
+        merge_loops._Union,
+        "finish",
+        lambda finish: (
+            lambda self, *pair: (
+                self.states.update(zip(self.states, [*self.states.values()][::-1], strict=True)),
+                finish(self, *pair),
+            )[1]
+        ),
+        nets.WAYS.replace("0.5) {k = -1}", "0.5) {k = 1}"),
+        after_passes("lift,merge-loops"),
+    ),
+    Bug(
         "a loop in the opposite direction is merged as it is",
         merge_loops,
         "_alike",
