@@ -44,25 +44,28 @@ def rounds(steps: str, T: int) -> int:
 def work(compiled: Any, T: int, B: int) -> dict[str, Any]:
     """What one call computes: nodes run, rounds of loops, and the products as [times, rows, weights].
 
+    ``vectors`` are those that the nodes of loops and steps work on, one for each node, round and row.
     ``native`` has [op, steps, rows, units] for each recurrent op of ONNX. A product that several steps share
     has all their rows at once.
     """
     report = inspect(compiled.proto)
-    nodes, turns = report.nodes_per_run, 0
+    nodes, turns, vectors = report.nodes_per_run, 0, 0
     products: list[tuple[int, int, int]] = []
     native: list[tuple[str, int, int, int]] = []
     for loop in (x for x in report.loops if x.steps):
         count = rounds(loop.steps, T)
         nodes, turns = nodes + count * loop.nodes, turns + (count if loop.nodes else 0)
+        vectors += count * loop.nodes * B
         op = re.match(r"(LSTM|GRU|RNN), \w+, (\d+) units", loop.became)
         if op:
             native.append((op[1].lower(), count, B, int(op[2])))
         elif loop.multiply_adds:
             products.append((count, B, loop.multiply_adds))
     if compiled.form.name == "step":
-        nodes, T = nodes + report.nodes_per_step, 1
+        nodes, vectors, T = nodes + report.nodes_per_step, report.nodes_per_step * B, 1
         products.append((1, B, report.multiply_adds_per_step))
     else:
         inside = sum(loop.multiply_adds for loop in report.loops if loop.steps == "T")
         products.append((1, T * B, max(0, report.multiply_adds_per_step - inside)))
-    return {"nodes": nodes, "rounds": turns, "products": [p for p in products if p[2]], "native": native}
+    found = {"products": [p for p in products if p[2]], "native": native}
+    return {"nodes": nodes, "rounds": turns, "vectors": vectors, **found}

@@ -1,7 +1,9 @@
 """JAX, as one writes a cell there: the whole sequence under ``jit``, its loops as ``lax.scan``.
 
-A loop that is a linear recurrence is run as ``lax.associative_scan`` too, as a peer of its own. JAX takes as
-many threads as it has processors, whatever it is told: the process must be pinned.
+``lax.scan`` is not unrolled: at nine cells and sizes on a CPU, ``unroll`` of 4, 10 and 25 is at best 2 %
+faster than 1, and up to four times slower. A loop that is a linear recurrence is run as
+``lax.associative_scan`` too, as a peer of its own. JAX takes as many threads as it has processors, whatever
+it is told: the process must be pinned.
 """
 
 from __future__ import annotations
