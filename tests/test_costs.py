@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import rnnc
 from rnnc import cells
+from rnnc import tune as tuning
+from rnnc.cli import cli
 from rnnc.errors import FileError
 from rnnc.passes.choose import candidates
 from rnnc.pipeline import Pipeline
@@ -170,3 +173,57 @@ def test_same_bytes_in_another_process(tmp_path: Path) -> None:
     for file in files:
         subprocess.run([sys.executable, "-c", script, str(file)], check=True)
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+# -- the command line ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tuning with few points, each of them timed once."""
+    fastest = tuning.fastest
+    for name, points in (("ROWS", (1, 2)), ("WIDTHS", (4, 8)), ("BATCHES", (1, 2)), ("UNITS", (4, 8))):
+        monkeypatch.setattr(tuning, name, points)
+    monkeypatch.setattr(tuning, "SAMPLE", 5.0)
+    monkeypatch.setattr(tuning, "fastest", lambda calls, turns=1: fastest(calls, turns=1, sample=1.0))
+
+
+@pytest.mark.usefixtures("hurried")
+def test_tune_writes_a_profile_that_compile_takes(tmp_path: Path) -> None:
+    mine, source = str(tmp_path / "mine.json"), "rnnc.cells:Recurrent(3, 4)"
+    tuned = CliRunner().invoke(cli, ["tune", "-o", mine])
+    assert tuned.exit_code == 0, tuned.output
+    found = load(mine)
+    assert [len(found.grids[name].us) for name in ("product", "lstm", "gru", "rnn")] == [2, 2, 2, 2]
+    options = ["compile", source, "-o", str(tmp_path / "r.onnx"), "--explain"]
+    assert "profile cpu)" in CliRunner().invoke(cli, options).output
+    assert "profile mine.json)" in CliRunner().invoke(cli, [*options, "--profile", mine]).output
+
+
+def test_tune_says_where_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "measured", lambda: pytest.fail("measured for nothing"))
+    said = CliRunner().invoke(cli, ["tune", "-o", str(tmp_path / "none" / "p.json")])
+    assert said.exit_code == 1 and "p.json cannot be written: No such file" in said.output
+
+
+def test_a_profile_that_is_not_given_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "profile.json").write_text("{")
+    assert rnnc.compile(cells.Recurrent(3, 4)).proto.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is damaged: it is not JSON"),
+        (json.dumps({"format": FORMAT + 1}), f"is of format {FORMAT + 1}, and this rnnc reads"),
+        (written(table(lstm=None)), "lacks points of lstm"),
+    ],
+)
+def test_a_profile_that_compile_cannot_take(tmp_path: Path, text: str, said: str) -> None:
+    profile, out = tmp_path / "p.json", tmp_path / "r.onnx"
+    profile.write_text(text)
+    options = ["compile", "rnnc.cells:Recurrent(3, 4)", "-o", str(out), "--profile", str(profile)]
+    found = CliRunner().invoke(cli, options)
+    assert found.exit_code == 1 and said in found.output and "Traceback" not in found.output
+    assert not out.exists()

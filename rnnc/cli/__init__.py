@@ -1,4 +1,4 @@
-"""The command line: ``rnnc compile``, ``show``, ``inspect``, ``run``, ``check``.
+"""The command line: ``rnnc compile``, ``show``, ``inspect``, ``run``, ``check``, ``tune``.
 
 Exit status 0 is success, 1 a clear error, 2 wrong usage.
 """
@@ -15,6 +15,7 @@ from rnnc.cli.inspect import inspect
 from rnnc.cli.run import run
 from rnnc.cli.show import show
 from rnnc.cli.terminal import Commands
+from rnnc.cli.tune import tune
 
 __all__ = ["cli", "main"]
 
@@ -41,10 +42,11 @@ def cli() -> None:
       rnnc inspect lstm.onnx                                     loops, states, weights, cost
       rnnc run     chain.onnx --input x.npy -o y.npy
       rnnc check   lstm.onnx --against rnnc.cells:"LSTM(30, 15)"
+      rnnc tune    -o server.json                                 this machine, for compile --profile
     """
 
 
-for command in (compile_, show, inspect, run, check):
+for command in (compile_, show, inspect, run, check, tune):
     cli.add_command(command)
 
 

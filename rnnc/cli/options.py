@@ -38,6 +38,8 @@ _FORM_OPTIONS = (
                  help="A size to expect (T or B): a hint for speed, never a limit. Repeatable."),
     click.option("--target", default="cpu", show_default=True, metavar="NAME",
                  help="What the file is to run on."),
+    click.option("--profile", metavar="FILE",
+                 help="Price plans by a profile of rnnc tune, and not by the built-in one."),
     click.option("--opset", type=int, metavar="N",
                  help="The opset to write; by default the oldest that will do."),
 )  # fmt: skip
@@ -58,6 +60,7 @@ class Choices:
     lengths: bool = False
     sizes: tuple[str, ...] = ()
     target: str = "cpu"
+    profile: str | None = None
     opset: int | None = None
 
     def model(self, src: str) -> Any:
@@ -107,6 +110,7 @@ class Choices:
                 tap=self.tap,
                 opset=self.opset,
                 pipeline=pipeline,
+                profile=self.profile,
             )
 
 
