@@ -54,7 +54,7 @@ def powers(b: Builder, a: Matrix, count: int, kind: TensorType) -> Matrix:
     """``a``, ``a²``, … up to the power ``count``, a power of two, along a new first axis of each entry.
 
     Entries of ``a`` have the axes of ``kind``. Numbers whose powers are all the same stay numbers. A power
-    has the relative error of ``a`` as often as its exponent says, so that they are computed in float64.
+    has the relative error of ``a`` as often as its exponent says, so that they are float64.
     """
     if all(isinstance(entry, float) for row in a for entry in row):
         known = np.array(a)
@@ -71,7 +71,7 @@ def powers(b: Builder, a: Matrix, count: int, kind: TensorType) -> Matrix:
             for rows in zip(found, more, strict=True)
         ]
         done *= 2
-    return [[_cast(b, entry, kind.dtype) for entry in row] for row in found]
+    return found
 
 
 def _cast(b: Builder, entry: Entry, dtype: str) -> Entry:

@@ -17,13 +17,11 @@ far, they could overflow while the state does not, so the plan is not chosen unl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, log2
 from typing import Any, ClassVar
 
 from rnnc.build import Builder
-from rnnc.dims import Dim
 from rnnc.ir import Graph
 from rnnc.loops.chunks import Chunks
 from rnnc.loops.lifting import Operand
@@ -161,10 +159,10 @@ class _Emission:
         loop, n = LoopBuilder(self.b, "lanes", self.locs), range(len(self.a))
         a: Matrix = [[loop.read(f"a{i}{j}", p) for j, p in enumerate(row)] for i, row in enumerate(self.a)]
         bias = [loop.read(f"b{i}", p) for i, p in enumerate(self.bias)]
-        h: list[Entry] = [loop.state(f"h{i}", self._filled(self.found.state.shape, 0.0)) for i in n]
+        h: list[Entry] = [loop.state(f"h{i}", self._zeros()) for i in n]
         for i in n:
             loop.follow(f"h{i}", dot(loop.b, a[i], h, bias[i]))
-        kept = self._multiply(loop, a) if self.changing else []
+        kept = self._multiply(loop) if self.changing else []
         newest = [i for i, (_, slot) in enumerate(self.found.registers) if slot == 0]
         for path in [*(f"h{i}" for i in newest), *(f"p{i}{j}" for i, j in kept if i in newest)]:
             loop.output(path, loop.body.finals[path])
@@ -173,25 +171,28 @@ class _Emission:
         ends = [self._scanned(end[f"h{i}"]) for i in n]
         if not self.changing:
             return _Lanes(states, ends, *self._powers())
-        products: Matrix = [[every.get(f"p{i}{j}", 0.0) for j in n] for i in n]
+        products: Matrix = [[self._rounded(every.get(f"p{i}{j}", 0.0)) for j in n] for i in n]
         last = [[self._scanned(end[f"p{i}{j}"]) if (i, j) in kept else 0.0 for j in n] for i in n]
         return _Lanes(states, ends, products, last)
 
-    def _multiply(self, loop: LoopBuilder, a: Matrix) -> list[tuple[int, int]]:
+    def _multiply(self, loop: LoopBuilder) -> list[tuple[int, int]]:
         """Let the lanes multiply their coefficients, beginning with the identity; the entries that may not
         be 0 afterwards."""
+        a: Matrix = [
+            [loop.read(f"e{i}{j}", self._exact(p)) for j, p in enumerate(row)] for i, row in enumerate(self.a)
+        ]
         n, paths = range(len(a)), reach(a)
         shape = shape_of(loop.b, a)[-self.found.state.rank :]
         held = [(i, j) for i in n for j in n if paths[i][j] or i == j]
         p: Matrix = [[0.0 for _ in n] for _ in n]
         for i, j in held:
-            p[i][j] = loop.state(f"p{i}{j}", self._filled(shape, float(i == j)))
+            p[i][j] = loop.state(f"p{i}{j}", self.chunks.filled(float(i == j), "f64", shape))
         for i, j in held:
             loop.follow(f"p{i}{j}", dot(loop.b, a[i], [row[j] for row in p]))
         return [(i, j) for i, j in held if paths[i][j]]
 
-    def _filled(self, shape: Sequence[Dim], value: float) -> str:
-        return self.chunks.filled(value, self.found.state.dtype, shape)
+    def _zeros(self) -> str:
+        return self.chunks.filled(0.0, self.found.state.dtype, self.found.state.shape)
 
     def _powers(self) -> tuple[Matrix, list[list[Part]]]:
         """The products after every step of a chunk, and after its last, of coefficients that never change."""
@@ -204,19 +205,42 @@ class _Emission:
             value = self.b("gather", entry, self.b.const(self.chunks.size - 1, "i64"), axis=0)
             return Operand(value, self.graph.type(value), False)
 
-        lanes = [
-            [e if isinstance(e, float) else self.b("unsqueeze", e, axes=(1,)) for e in row] for row in found
-        ]
+        def lane(entry: Entry) -> Entry:
+            rounded = self._rounded(entry)
+            return rounded if isinstance(rounded, float) else self.b("unsqueeze", rounded, axes=(1,))
+
+        lanes = [[lane(e) for e in row] for row in found]
         return lanes, [[last(e) for e in row] for row in found]
 
     def _carry(self, lanes: _Lanes) -> list[Entry]:
-        """From chunk to chunk: each register before each of them."""
+        """From chunk to chunk: each register before each of them.
+
+        In float64, as the products are: where coefficients change little, so do the products, and an error
+        that all of them have in common would grow with the number of chunks.
+        """
         loop, n = LoopBuilder(self.b, "carry", self.locs), range(len(self.a))
         p: Matrix = [[loop.read(f"p{i}{j}", lanes.last[i][j]) for j in n] for i in n]
-        ends = [loop.read(f"h{i}", end) for i, end in enumerate(lanes.ends)]
-        c: list[Entry] = [loop.state(f"c{i}", self.out.start(r)) for i, r in enumerate(self.found.registers)]
+        ends = [loop.read(f"h{i}", self._exact(end)) for i, end in enumerate(lanes.ends)]
+        starts = [self._cast(self.out.start(r), "f64") for r in self.found.registers]
+        c: list[Entry] = [loop.state(f"c{i}", start) for i, start in enumerate(starts)]
         for i in n:
             loop.follow(f"c{i}", dot(loop.b, p[i], c, ends[i]))
             loop.output(f"c{i}", str(c[i]))
         every, _ = loop.finish(self.chunks.count)
-        return list(every.values())
+        return [self._rounded(v) for v in every.values()]
+
+    # -- precision ------------------------------------------------------------------------------------------
+    def _exact(self, part: Part) -> Part:
+        """A coefficient in float64."""
+        if isinstance(part, float):
+            return part
+        value = self._cast(part.value, "f64")
+        assert isinstance(part.type, TensorType)
+        return Operand(value, TensorType("f64", part.type.shape), part.stream)
+
+    def _rounded(self, entry: Entry) -> Entry:
+        """An entry with the precision of the states."""
+        return entry if isinstance(entry, float) else self._cast(entry, self.found.state.dtype)
+
+    def _cast(self, value: str, dtype: str) -> str:
+        return value if self.graph.type(value).dtype == dtype else self.b("cast", value, dtype=dtype)

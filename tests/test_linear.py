@@ -214,6 +214,25 @@ def test_rounding(name: str, decay: str) -> None:
     assert 0 < worst[1] <= 2 * worst[0]
 
 
+@pytest.mark.parametrize("name", ["h = a h⁻", "h = a h⁻ + b"])
+def test_rounding_of_steady_decays(name: str) -> None:
+    """The same for a stream that stays at one decay, for long: errors of chunks do not add up."""
+    graph = equation(name)
+    streams = tuple(Stream(file) for file in files(graph))
+    worst = [0.0, 0.0]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        xs = {"a": np.full((2000, 2, 3), 1 - rng.uniform(0, 2e-4), np.float32)}
+        xs |= {k: rng.uniform(-1, 1, (2000, 2, w)).astype(np.float32) for k, w in (("b", 3), ("c", 1))}
+        start = rng.uniform(-1, 1, (2, 3)).astype(np.float32)
+        meant = run(graph, xs, {"h": start})
+        for k, stream in enumerate(streams):
+            stream.state = {"h": start}
+            y = stream.push(*(xs[i] for i in "abc"))
+            worst[k] = max(worst[k], np.abs(y - meant.outputs["h"]).max())
+    assert 0 < worst[1] <= 2 * worst[0]
+
+
 @pytest.mark.parametrize("d", [1.0, 0.999, 0.5, 1e-3, 0.0, -0.9])
 def test_rounding_of_powers(d: float) -> None:
     """The same where the decay never changes."""
