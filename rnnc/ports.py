@@ -56,7 +56,8 @@ class Port:
             if isinstance(declared, str):
                 sizes[declared] = size
         if self.kind == "lengths" and not np.all((array >= 0) & (array <= sizes.get("T", np.inf))):
-            raise RnncError(f"{self.name} are {array.tolist()}: each is from 0 to the number of steps")
+            most = f"{sizes['T']}, the number of steps" if "T" in sizes else "the number of steps"
+            raise RnncError(f"{self.name} are {array.tolist()}: each is from 0 to {most}")
         return np.ascontiguousarray(array).reshape(array.shape)
 
     def empty(self, batch: int) -> Array:

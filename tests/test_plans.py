@@ -57,6 +57,9 @@ CELLS = {
     "GatedDeltaNet": zoo.GatedDeltaNet(N, 4, 3),
 }
 
+#: How many steps, and how many of them each sequence has: some with none, all with none, one alone, no steps.
+RAGGED = ((5, [0, 5, 2, 1]), (4, [0, 0]), (5, [3]), (3, [0]), (0, [0, 0]))
+
 #: The native ops of 3 features in float32 are good to their own tolerance; some dozen ops follow one another.
 TOLERANCE = 1e-4
 
@@ -134,8 +137,8 @@ def whole(file: Compiled, inputs: dict[str, Any]) -> dict[str, Any]:
     return dict(zip((o.name for o in opened.get_outputs()), found, strict=True))
 
 
-def in_pieces(file: Compiled, a: Arrays, cuts: tuple[int, ...]) -> Result:
-    """What a stream gives on a sequence cut at some steps, joined."""
+def in_pieces(file: Compiled, a: Arrays, cuts: tuple[int, ...], lengths: Any = None) -> Result:
+    """What a stream gives on a sequence cut at some steps, joined; ``lengths`` are those of the whole."""
     graph, stream = file.source, Stream(file)
     stream.state = a.states
     parts = []
@@ -143,7 +146,8 @@ def in_pieces(file: Compiled, a: Arrays, cuts: tuple[int, ...]) -> Result:
         xs = [a.inputs[i.name] for i in graph.interface.inputs]
         kinds = [i.kind for i in graph.interface.inputs]
         pushed = (x[start:stop] if k == "stream" else x for x, k in zip(xs, kinds, strict=True))
-        parts.append(several(stream.push(*pushed)))
+        left = [] if lengths is None else [np.clip(lengths - start, 0, stop - start)]
+        parts.append(several(stream.push(*pushed, *left)))
     ys = {}
     for k, output in enumerate(graph.interface.outputs):
         pieces = [part[k] for part in parts]
@@ -192,11 +196,18 @@ def test_cell_of_so_many_steps(name: str, T: int) -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_cell_ragged(name: str) -> None:
-    graph, lengths = cell(name), np.array([0, 5, 2, 1])
-    a = as_file(random_arrays(graph, seed=5, T=5, B=4))
+    """Whole from the initial states, and in pieces from any: a sequence that is over keeps its states."""
+    graph = cell(name)
     for plan in plans(graph):
-        file = written(graph, "sequence", plan, lengths=True)
-        agree(whole(file, {**a.inputs, "lengths": lengths}), run(graph, a.inputs, lengths=lengths).outputs)
+        sequence, chunk = (written(graph, form, plan, lengths=True) for form in ("sequence", "chunk"))
+        for T, given_lengths in RAGGED:
+            lengths = np.array(given_lengths)
+            a = as_file(random_arrays(graph, seed=5, T=T, B=len(lengths)))
+            meant = run(graph, a.inputs, lengths=lengths).outputs
+            agree(whole(sequence, {**a.inputs, "lengths": lengths}), meant)
+            meant_in_pieces = run(graph, a.inputs, a.states, lengths=lengths)
+            for cuts in ((0, T), (0, 0, T // 2, T // 2, T)):
+                same(in_pieces(chunk, a, cuts, lengths), meant_in_pieces)
 
 
 def test_every_plan_runs_some_cell() -> None:

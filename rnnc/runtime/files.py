@@ -72,7 +72,8 @@ def _whole(
 
 def _pieces(stream: Stream, inputs: Mapping[str, Any], chunk: int | None) -> Iterator[dict[str, Array]]:
     found = stream.manifest
-    given = _named([Port.read(entry) for entry in found["inputs"]], inputs)
+    ports = [Port.read(entry) for entry in found["inputs"]]
+    given = _named(ports, inputs)
     kinds = {entry["name"]: entry["kind"] for entry in found["inputs"]}
     names = [entry["name"] for entry in found["outputs"]]
     if found.get("separate"):
@@ -80,14 +81,17 @@ def _pieces(stream: Stream, inputs: Mapping[str, Any], chunk: int | None) -> Ite
         return
     axis, stepwise = time_axis(found), found["form"] == "step"
     finals = [entry["kind"] == "final" for entry in found["outputs"]]
-    lengths = {
+    counts = {
         name: np.shape(x)[axis] for name, x in given.items() if kinds[name] == "stream" and np.ndim(x) > axis
     }
-    total = next(iter(lengths.values()), 0)
-    for name, steps in lengths.items():
+    total = next(iter(counts.values()), 0)
+    for name, steps in counts.items():
         if steps != total:
-            raise RnncError(f"{name} has {steps} steps, and {next(iter(lengths))} has {total}")
-    if stepwise and lengths and not total:
+            raise RnncError(f"{name} has {steps} steps, and {next(iter(counts))} has {total}")
+    for port in ports:
+        if port.kind == "lengths":  # of the whole, since what a piece gets is always in range
+            given[port.name] = port.array(given[port.name], {"T": total})
+    if stepwise and counts and not total:
         yield _of_no_steps(found, given)
         return
     size = found.get("steps") or chunk or max(total, 1)
@@ -96,7 +100,7 @@ def _pieces(stream: Stream, inputs: Mapping[str, Any], chunk: int | None) -> Ite
 
     def part(name: str, start: int, stop: int) -> Any:
         if kinds[name] == "lengths":
-            return np.clip(np.asarray(given[name]) - start, 0, stop - start)
+            return np.clip(given[name] - start, 0, stop - start)
         return (
             given[name][(slice(None),) * axis + (slice(start, stop),)]
             if kinds[name] == "stream"

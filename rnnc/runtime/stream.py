@@ -149,6 +149,8 @@ class Stream:
             names = ", ".join(p.name for p in self._inputs)
             raise RnncError(f"push got {len(xs)} arrays, and the file takes {len(self._inputs)}: {names}")
         sizes = {} if self._batch is None else {"B": self._batch}
+        if self.manifest.get("steps"):  # which no axis of an unrolled file has by name
+            sizes["T"] = self.manifest["steps"]
         arrays = [port.array(x, sizes) for port, x in zip(self._inputs, xs, strict=True)]
         if self._batch is None:
             self._begin(sizes.get("B", 1), {})
