@@ -292,6 +292,33 @@ def test_threads_take_turns() -> None:
     assert sorted(seen) == list(range(1, 401))
 
 
+@pytest.mark.parametrize("form", ["step", "chunk"])
+def test_one_thread_may_reset_while_another_pushes(form: Any) -> None:
+    """Each push is the first since a reset, or one more than the push before."""
+    one = np.ones((1, 2, 2) if form == "chunk" else (2, 2), np.float32)
+    stream = Stream(compiled(NET, Form(form)))
+    with ThreadPoolExecutor(1) as pool:
+        resets = pool.submit(lambda: [stream.reset() for _ in range(300)])
+        found = [stream.push(one, one.reshape(2, 2))[0] for _ in range(300)]
+        resets.result()
+    last = 1
+    for y in found:
+        assert y.shape == one.shape
+        assert (y == y.flat[0]).all()
+        assert y.flat[0] in (2, last + 1)
+        last = y.flat[0]
+
+
+def test_what_is_no_number_stays_in_its_sequence() -> None:
+    stream, (x, g) = Stream(compiled(NET, Form("step"))), data(2)
+    meant_y = meant(x, g).outputs["y"]
+    x[0, 0] = np.nan
+    for step, y in zip(x, meant_y, strict=True):
+        found, _ = stream.push(step, g)
+        assert np.isnan(found[0]).all()
+        close(found[1], y[1])
+
+
 def test_without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match="needs onnxruntime"):
@@ -341,7 +368,7 @@ def test_files_run_in_pieces(form: Any, chunk: int | None) -> None:
 @pytest.mark.parametrize("form", ["sequence", "chunk", "unroll"])
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_lengths_are_those_of_the_whole(form: Any, batch_first: bool) -> None:
-    steps = {"steps": 4} if form == "unroll" else {}
+    steps: dict[str, Any] = {"steps": 4} if form == "unroll" else {}
     file = rnnc.compile(rnnc.cells.LSTM(2, 3), form, lengths=True, batch_first=batch_first, **steps)
     T, chunk = 8 if steps else 6, 4 if form == "chunk" else None
     x = np.ones((2, T, 2) if batch_first else (T, 2, 2), np.float32)
