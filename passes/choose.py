@@ -18,32 +18,26 @@ from rnnc.passes.straight import Straight
 from rnnc.pipeline import Pass
 from rnnc.plans import PLANS, Plan, Refusal, Sizes
 from rnnc.plans.costs import NATIVE, Pricing, apart
+from rnnc.plans.decisions import Candidate, Decision, lines
 from rnnc.plans.profile import builtin, load
-from rnnc.remarks import Remark, remark
+from rnnc.remarks import remark
 from rnnc.rewrite import sweep
 
 GENERAL: tuple[Plan, ...] = (Scan(), Straight())
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A plan that can run a region: its predicted µs a run, and what explanations say besides."""
-
-    name: str
-    us: float
-    risk: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Choose(Pass):
     """Picks a plan for each region by predicted cost at the hinted sizes, or ``plan`` wherever it can run.
+
+    ``plans`` names those of the first regions, ``"lstm,scan"``, in the order in which they are decided.
 
     Prices are those of ``profile``, a file, or of the built-in profile of the ``target``.
     """
 
     name: ClassVar[str] = "choose"
     plan: str = ""
+    plans: str = ""
     T: int = 100
     B: int = 1
     target: str = "cpu"
@@ -53,24 +47,22 @@ class Choose(Pass):
         """Replace each region by its plan's values; what an alternative has regions for comes after it."""
         profile = load(self.profile) if self.profile else builtin(self.target)
         pricing = Pricing(profile, Sizes(self.T, self.B))
-        regions = graph.find("region")
+        regions, asked = graph.find("region"), iter(self.plans.split(","))
         for region in sorted(regions, key=lambda r: not graph[r].attrs.get("alternatives")):
             if region in graph:
-                self._decide(graph, region, pricing)
+                self._decide(graph, region, pricing, next(asked, "") or self.plan)
                 sweep(graph)
 
-    def _decide(self, graph: Graph, region: str, pricing: Pricing) -> None:
+    def _decide(self, graph: Graph, region: str, pricing: Pricing, asked: str) -> None:
         node = graph[region]
         alternatives: tuple[str, ...] = node.attrs.get("alternatives", ())
         found = {c.name: c for c in candidates(graph, region, pricing)}
-        chosen = (
-            self.plan if self.plan in found else min(found, key=lambda n: (bool(found[n].risk), found[n].us))
-        )
-        why = "asked for" if self.plan in found else "the cheapest" if len(found) > 1 else "no other plan can"
+        chosen = asked if asked in found else min(found, key=lambda n: (bool(found[n].risk), found[n].us))
+        why = "asked for" if asked in found else "the cheapest" if len(found) > 1 else "no other plan can"
         said = f"{region} runs as {chosen} ({why}; T={self.T}, B={self.B}, profile {pricing.profile.name})"
-        table = tuple(_table(list(found.values()), chosen, pricing.steps(graph, region)))
-        where = node.locs[0] if node.locs else None
-        remark(Remark("passed", self.name, said, where, table))
+        options, steps = tuple(found.values()), pricing.steps(graph, region)
+        where, table = node.locs[0] if node.locs else None, lines(options, chosen, steps)
+        remark(Decision("passed", self.name, said, where, table, options, chosen, steps))
         if chosen in alternatives:
             value = operands(graph, region).alternatives[alternatives.index(chosen)]
         else:
@@ -101,18 +93,6 @@ def _foreign(graph: Graph, values: set[str], pricing: Pricing) -> str:
     why = {v: pricing.foreign(graph, v) for v in sorted(values) if graph[v].op in NATIVE}
     told = dict.fromkeys(f"{graph[v].op} falls back to the CPU for {attr}" for v, attr in why.items() if attr)
     return ", ".join(told)
-
-
-def _table(found: list[Candidate], chosen: str, steps: int) -> list[str]:
-    """A line for each candidate: µs a run and a step, and what else is known; ``*`` marks the chosen."""
-    wide = max(len(c.name) for c in found)
-    lines = [f"    {'plan':{wide}}  {'µs a run':>10}  {'a step':>8}"]
-    for c in found:
-        mark = "*" if c.name == chosen else " "
-        said = "; ".join(filter(None, (c.risk and f"only if asked for: {c.risk}", c.note)))
-        row = f"  {mark} {c.name:{wide}}  {c.us:10.1f}  {c.us / max(steps, 1):8.2f}"
-        lines.append(f"{row}  {said}".rstrip())
-    return lines
 
 
 def without_alternatives(graph: Graph, region: str) -> str:

@@ -77,6 +77,7 @@ def compile(
     opset: int | None = None,
     pipeline: str | Pipeline | None = None,
     profile: str | os.PathLike[str] | None = None,
+    autotune: bool = False,
 ) -> Compiled:
     """Compile a model, or a stream graph that was traced or parsed, to ONNX.
 
@@ -87,6 +88,8 @@ def compile(
     length of each sequence of a padded batch. ``tap`` names values to give as outputs too. ``pipeline``
     replaces the passes of the form. ``profile`` is a file of ``rnnc tune`` that plans are priced by, in place
     of the one built in: the file then depends on it, and on nothing else of the machine.
+    ``autotune`` runs every plan that can run a loop, at the ``sizes``, and keeps the fastest: the file then
+    depends on the machine, and on the moment.
     """
     separate = False
     if isinstance(model, Unrolled):
@@ -108,13 +111,30 @@ def compile(
     options = {"steps": steps, "separate": separate, "lengths": lengths, "target": target, **(sizes or {})}
     options |= {"profile": os.fspath(profile)} if profile else {}
     passes = _pipeline(pipeline, made, options)
+    if not autotune:
+        return _made(traced, made, passes, opset)
+    if not sizes or {"T", "B"} - sizes.keys():
+        raise FormError(
+            "autotune runs the file, and needs to know how large", hint='Write sizes={"T": 1000, "B": 1}.'
+        )
+    from rnnc.autotune import autotune as tuned
+
+    def planned(plans: str) -> Compiled:
+        some = tuple(_configured(p, {"plans": plans}) for p in passes.passes)
+        return _made(traced, made, Pipeline(some), opset)
+
+    return tuned(planned, sizes)
+
+
+def _made(traced: Graph, form: Form, passes: Pipeline, opset: int | None) -> Compiled:
+    """What the passes make of a graph, written."""
     with collecting() as remarks, _no_garbage_collection():
         graph = passes.run(traced)
-        _check_result(graph, made, passes)
+        _check_result(graph, form, passes)
         from rnnc.emit.model import write_model
 
-        proto = write_model(graph, made, opset)
-    return Compiled(proto, made, passes, traced, graph, remarks)
+        proto = write_model(graph, form, opset)
+    return Compiled(proto, form, passes, traced, graph, remarks)
 
 
 @contextmanager

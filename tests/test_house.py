@@ -42,7 +42,7 @@ emit
 inspect ports
 runtime
 tune
-compiler
+autotune compiler
 check
 cli
 __main__

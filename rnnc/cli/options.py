@@ -40,6 +40,8 @@ _FORM_OPTIONS = (
                  help="What the file is to run on."),
     click.option("--profile", metavar="FILE",
                  help="Price plans by a profile of rnnc tune, and not by the built-in one."),
+    click.option("--autotune", is_flag=True,
+                 help="Time every plan on this machine, at the sizes of --size, and keep the fastest."),
     click.option("--opset", type=int, metavar="N",
                  help="The opset to write; by default the oldest that will do."),
 )  # fmt: skip
@@ -61,6 +63,7 @@ class Choices:
     sizes: tuple[str, ...] = ()
     target: str = "cpu"
     profile: str | None = None
+    autotune: bool = False
     opset: int | None = None
 
     def model(self, src: str) -> Any:
@@ -111,6 +114,7 @@ class Choices:
                 opset=self.opset,
                 pipeline=pipeline,
                 profile=self.profile,
+                autotune=self.autotune,
             )
 
 

@@ -23,10 +23,11 @@ import numpy as np
 import rnnc
 from rnnc.frontend.assemble import trace
 from rnnc.ir import Graph
-from rnnc.passes.choose import Candidate, Choose, candidates
+from rnnc.passes.choose import Choose, candidates
 from rnnc.pipeline import Pass, Pipeline
 from rnnc.plans import Sizes
 from rnnc.plans.costs import Pricing
+from rnnc.plans.decisions import Candidate
 from rnnc.plans.profile import builtin, load
 from rnnc.runtime import session
 from rnnc.tune import one_processor
