@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from rnnc.build import Builder
 from rnnc.ir import Graph
-from rnnc.loops.regions import operands
+from rnnc.loops.regions import operands, outer_inputs
 from rnnc.loops.slots import broadcast
 from rnnc.plans import Plan, Refused
 from rnnc.plans.intervals import Intervals
@@ -51,8 +51,7 @@ class _Emission:
         attrs = found.graph[found.region].attrs
         self.body: Graph = attrs["body"]
         self.roles = operands(found.graph, found.region)
-        self.outer = dict(zip((i.name for i in self.body.interface.inputs), self.roles.inputs, strict=True))
-        self.kinds = {i.name: i.kind for i in self.body.interface.inputs}
+        self.outer = outer_inputs(found.graph, found.region)
         self.steps, self.reverse = attrs["steps"], bool(attrs.get("reverse"))
         self.lengths = [self.roles.lengths] if self.roles.lengths else []
         self.state = self.body.interface.states[0].type
@@ -72,7 +71,7 @@ class _Emission:
         elif found.erases:
             gates.append(self._constant(1.0))
         if self.lengths:
-            k, gates[:1] = self._while_it_lasts(k), [self._while_it_lasts(g) for g in gates[:1]]
+            k, *gates[:1] = self._while_it_lasts(k, *gates[:1])
         init = broadcast(b, self.roles.inits[0], self.state)
         s = b("unsqueeze", self._keys_first(init), axes=(1,))
         y, end = b.items(b("linear_attention", q, k, v, s, *gates, rule=rules[len(gates)]))
@@ -105,15 +104,12 @@ class _Emission:
                 outer = self.outer.get(factor) or b.const(self.body[factor].attrs["value"])
                 each = b("log", outer)
             else:
-                each = b("reshape", exponent, shape=self._outer_shape(factor))
+                each = b("reshape", exponent, shape=self.graph.type(self.outer[factor]).shape)
             each = b("squeeze", self._expanded(each, whole), axes=(4 - self.found.keys,))
             total = b("add", total, each) if total else each
         if not total:
             return self._constant(0.0)
         return self._turned(total)
-
-    def _outer_shape(self, factor: str) -> tuple[Any, ...]:
-        return self.graph.type(self.outer[factor]).shape
 
     def _constant(self, value: float) -> str:
         """The same number at every step of every sequence."""
@@ -131,12 +127,13 @@ class _Emission:
         v = self.b("reverse", v, *self.lengths) if self.reverse else v
         return self.b("transpose", v, perm=(1, 0, 2))
 
-    def _while_it_lasts(self, v: str) -> str:
-        """Zeros from the end of each sequence on."""
+    def _while_it_lasts(self, *vs: str) -> list[str]:
+        """Values with zeros from the end of each sequence on."""
         b = self.b
         times = b("unsqueeze", b("arange", stop=self.steps), axes=(0,))
         valid = b("less", times, b("unsqueeze", self.lengths[0], axes=(1,)))
-        return b("where", b("unsqueeze", valid, axes=(2,)), v, b.const(0, self.state.dtype))
+        mask, zero = b("unsqueeze", valid, axes=(2,)), b.const(0, self.state.dtype)
+        return [b("where", mask, v, zero) for v in vs]
 
     def _keys_first(self, v: str) -> str:
         """A matrix of keys by values, or back."""

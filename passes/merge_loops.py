@@ -16,9 +16,9 @@ After::
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations, count
+from itertools import combinations
 from typing import Any, ClassVar
 
 import networkx as nx
@@ -26,6 +26,7 @@ import networkx as nx
 from rnnc.build import Builder
 from rnnc.ir import Graph, Input, Interface, Output, State
 from rnnc.loops.bodies import shrink
+from rnnc.loops.naming import free
 from rnnc.loops.regions import operands, region_type
 from rnnc.pipeline import ACYCLIC, Pass
 
@@ -135,7 +136,7 @@ class _Union:
             inside[i.name] = body.add("input", type=i.type, name=i.name, locs=old[i.name].locs)
             self.inputs[replace(i, name=inside[i.name])] = value
         for k, (s, value) in enumerate(zip(old.interface.states, roles.inits, strict=True)):
-            path = _free(s.path, {t.path for t in self.states}, body)
+            path = free(s.path, {v.removesuffix(".init") for v in body if v.endswith(".init")})
             state = replace(s, path=path)
             inside[s.source] = body.add("init", type=s.tensor, name=state.source)
             self.states[state] = value
@@ -151,7 +152,7 @@ class _Union:
         for k, s in enumerate(old.interface.states):
             body.finals[places["final", k]] = inside[old.finals[s.path]]
         for k, o in enumerate(old.interface.outputs):
-            name = _free(o.name, body.outputs)
+            name = free(o.name, body.outputs)
             self.outputs.append(replace(o, name=name))
             body.outputs[name] = inside[old.outputs[o.name]]
             places["output", k] = name
@@ -170,9 +171,3 @@ class _Union:
     def results(self) -> list[tuple[str, str]]:
         """What each item of the loop is."""
         return [("output", o.name) for o in self.outputs] + [("final", s.path) for s in self.states]
-
-
-def _free(wanted: str, taken: Container[str], body: Graph | None = None) -> str:
-    """The name that is wanted, or the next one like it that is neither taken nor a state's of ``body``."""
-    names = (wanted if k == 1 else f"{wanted}_{k}" for k in count(1))
-    return next(n for n in names if n not in taken and (body is None or f"{n}.init" not in body))

@@ -32,7 +32,7 @@ import numpy as np
 from rnnc.build import Builder
 from rnnc.ir import Graph, Input
 from rnnc.loops.bodies import shrink
-from rnnc.loops.regions import operands, region_type
+from rnnc.loops.regions import operands, outer_inputs, region_type
 from rnnc.pipeline import TYPED, Pass
 from rnnc.rewrite import sweep, used_once
 from rnnc.types import TensorType
@@ -77,9 +77,7 @@ def _unfuse(graph: Graph, region: str) -> None:
     """Unfuse the products of one region that are better apart."""
     node, roles = graph[region], operands(graph, region)
     body: Graph = node.attrs["body"].copy()
-    cutter = Cutter(
-        graph, body, {i.name: v for i, v in zip(body.interface.inputs, roles.inputs, strict=True)}
-    )
+    cutter = Cutter(graph, body, outer_inputs(graph, region))
     with body.editing(graph.by):
         for cut in body.find("split"):
             _split_product(body, cut, cutter)

@@ -39,7 +39,7 @@ def row(cell: Any, units: int, form: Any) -> Row:
     compiled = rnnc.compile(zoo.sized(cell, units, units), form, sizes={"T": 100, "B": 1})
     report = inspect(compiled.proto)
     plans = chosen(compiled.remarks)
-    parallel = kind(plans - NATIVE.keys()) == "linear"
+    parallel = kind(plans - NATIVE) == "linear"
     native = [loop for loop in report.loops if not loop.nodes]
     serial = [loop for loop in report.loops if loop.nodes and (loop.steps == "T" or not parallel)]
     became = "loop" if serial else "parallel" if parallel else "native" if native else "lifted"

@@ -28,7 +28,7 @@ def edit_body(graph: Graph, region: str, change: Callable[[Graph], None]) -> str
     before: Graph = graph[region].attrs["body"]
     roles = regions.operands(graph, region)
     body = before.copy()
-    inputs = dict(zip((i.name for i in before.interface.inputs), roles.inputs, strict=True))
+    inputs = regions.outer_inputs(graph, region)
     inits = dict(zip((s.path for s in before.interface.states), roles.inits, strict=True))
     with body.editing(graph.by):
         change(body)

@@ -7,11 +7,11 @@ one by one, an input ``x`` becomes the inputs ``x_0``, ``x_1``, …, and an outp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from rnnc.build import Builder
 from rnnc.ir import SOURCES, Graph, Input, Interface, Output
+from rnnc.loops.naming import free
 from rnnc.loops.straightline import stack
 from rnnc.rewrite import sweep
 
@@ -37,21 +37,12 @@ def separate_ends(graph: Graph, steps: int) -> Graph:
         if output.kind == "stream":
             parts = {f"{output.name}_{t}": v for t, v in enumerate(_parts(new, value, steps))}
         for name, part in parts.items():
-            outputs.append(replace(output, name=_free(name, ends)))
+            outputs.append(replace(output, name=free(name, ends)))
             ends[outputs[-1].name] = part
     new.outputs = ends
     new.interface = Interface(tuple(inputs), tuple(outputs), face.states, face.params)
     sweep(new)
     return new.freeze()
-
-
-def _free(name: str, taken: Mapping[str, str]) -> str:
-    """``name``, else ``name_2``, …"""
-    free, n = name, 1
-    while free in taken:
-        n += 1
-        free = f"{name}_{n}"
-    return free
 
 
 def _split_input(graph: Graph, whole: str, names: list[str]) -> list[str]:

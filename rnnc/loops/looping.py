@@ -8,9 +8,8 @@ delays look back, run in reverse.
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, count
 from typing import Any
 
 import networkx as nx
@@ -19,6 +18,7 @@ from rnnc.build import Builder
 from rnnc.dims import Dim
 from rnnc.errors import CycleError, Note
 from rnnc.ir import Graph, Input, Interface, Output, State
+from rnnc.loops.naming import free
 from rnnc.loops.regions import region_type
 from rnnc.loops.slots import history, whole
 from rnnc.timing import Timing
@@ -148,7 +148,7 @@ class _Body:
         """Add the state of a register, and its delays, whose operands come later."""
         outer, init = self.outer, register.init
         wanted = init.removesuffix(".init") if outer[init].op == "init" else _plain(register.value, "s0")
-        path = _free(wanted, {s.path for s in self.states})
+        path = free(wanted, {s.path for s in self.states})
         loc = next(iter(outer[register.value].locs), None)
         state = State(path, outer.type(register.value), register.depth, loc=loc)
         source = self.graph.add("init", type=state.tensor, name=state.source)
@@ -175,7 +175,7 @@ class _Body:
         for delay in (m for m in self.members if self.outer[m].op == "delay"):
             self.graph.connect(self.inside[self.outer.operands(delay)[0]], self.inside[delay], 0)
         for value in outputs:
-            name = _free(_plain(value, f"v{len(self.outputs)}"), self.graph.outputs)
+            name = free(_plain(value, f"v{len(self.outputs)}"), self.graph.outputs)
             self.outputs.append(Output(name, self.outer.type(value)))
             self.graph.outputs[name] = self.inside[value]
 
@@ -205,8 +205,3 @@ class _Body:
 def _plain(value: str, otherwise: str) -> str:
     """The name of a value, unless it is a temporary one."""
     return otherwise if value.startswith("%") else value
-
-
-def _free(wanted: str, taken: Container[str]) -> str:
-    """The name that is wanted, or the next one like it that is not taken."""
-    return next(n for n in chain((wanted,), (f"{wanted}_{k}" for k in count(2))) if n not in taken)

@@ -29,6 +29,13 @@ def operands(graph: Graph, region: str) -> Operands:
     return Operands(values[:i], values[i:j], values[j] if ragged else None, values[j + ragged :])
 
 
+def outer_inputs(graph: Graph, region: str) -> dict[str, str]:
+    """The value around a region that each input of its body is, by the input's name."""
+    body: Graph = graph[region].attrs["body"]
+    names = (i.name for i in body.interface.inputs)
+    return dict(zip(names, operands(graph, region).inputs, strict=True))
+
+
 def over_time(step: TensorType, steps: Dim) -> TensorType:
     """The type of a stream of ``step`` values along a new first axis."""
     return TensorType(step.dtype, (steps, *step.shape))

@@ -15,7 +15,7 @@ from functools import reduce
 from typing import Literal
 
 from rnnc.ir import Graph
-from rnnc.loops.regions import operands
+from rnnc.loops.regions import outer_inputs
 from rnnc.plans.matrix import Bias, Full, Make, Matrix, Pick, Placed, constant, spread
 from rnnc.types import TensorType
 
@@ -85,7 +85,7 @@ class Forms:
         self.graph, self.atoms = graph, atoms
         self.body: Graph = graph[region].attrs["body"]
         inputs = self.body.interface.inputs
-        self.outer = dict(zip((i.name for i in inputs), operands(graph, region).inputs, strict=True))
+        self.outer = outer_inputs(graph, region)
         self.kinds = {i.name: i.kind for i in inputs}
         self.registers = {
             d: path

@@ -21,7 +21,7 @@ from rnnc.types import TensorType
 #: What no node is written for.
 FREE = frozenset({*SOURCES, "const", "delay", "item", "tuple"})
 PRODUCTS = frozenset({"matmul", "gemm", "einsum", "conv"})
-NATIVE = {"lstm": 4, "gru": 3, "rnn": 1}
+NATIVE = frozenset({"lstm", "gru", "rnn"})
 
 
 def needs(graph: Graph, values: Iterable[str], without: str = "") -> set[str]:

@@ -18,7 +18,7 @@ import networkx as nx
 
 from rnnc.errors import Loc
 from rnnc.ir import Graph
-from rnnc.loops.regions import operands
+from rnnc.loops.regions import outer_inputs
 from rnnc.plans import Refused
 
 #: A value of the graph around a region, or a constant of its body.
@@ -91,7 +91,7 @@ class _Reading:
     def __init__(self, graph: Graph, region: str) -> None:
         self.graph, self.region = graph, region
         self.body: Graph = graph[region].attrs["body"]
-        face, roles = self.body.interface, operands(graph, region)
+        face = self.body.interface
         if len(face.states) != 1 or face.states[0].depth > 1:
             raise Refused(f"the loop has {len(face.states)} states, not one matrix")
         self.state = face.states[0]
@@ -99,7 +99,7 @@ class _Reading:
             raise Refused(
                 f"state {self.state.path} is {self.state.type}, not a float32 matrix", self.state.loc
             )
-        self.outer: dict[str, Outer] = dict(zip((i.name for i in face.inputs), roles.inputs, strict=True))
+        self.outer: dict[str, Outer] = outer_inputs(graph, region)
         self.new = self.body.finals[self.state.path]
         delays = self.body.find("delay")
         for d in delays:

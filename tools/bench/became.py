@@ -30,9 +30,9 @@ def chosen(remarks: Iterable[Remark]) -> set[str]:
 
 def kind(plans: set[str]) -> str:
     """What sort of plans these are."""
-    if plans - NATIVE.keys() - {plan.name for plan in GENERAL}:
+    if plans - NATIVE - {plan.name for plan in GENERAL}:
         return "linear"
-    return "native" if plans & NATIVE.keys() else "loop"
+    return "native" if plans & NATIVE else "loop"
 
 
 def rounds(steps: str, T: int) -> int:
