@@ -9,6 +9,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     share as share,
     algebra as algebra,
     canonicalize as canonicalize,
+    inline_loops as inline_loops,
     share_delays as share_delays,
     unpack_delays as unpack_delays,
     retime as retime,
@@ -39,7 +40,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
 
 #: On streams: equations in their plainest form, the fewest delays, as little as can be inside loops, and one
 #: product for all gates.
-STREAMS = "canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canonicalize"
+STREAMS = "inline-loops,canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canonicalize"
 #: On functions: products with what is added to them, time as slices, what is known computed, and mixtures as
 #: short as they can be.
 FUNCTIONS = "gemm,unfuse-gates,lower-time,fold{params=true},canonicalize,blend"

@@ -97,6 +97,7 @@ from rnnc.frontend.running import reference
 if TYPE_CHECKING:
     from rnnc import cells
     from rnnc.compiler import Compiled, compile
+    from rnnc.importer import from_onnx
     from rnnc.runtime import Stream
 
 #: What is imported when first asked for: these bring onnx and onnxruntime with them, or are written in rnnc.
@@ -104,6 +105,7 @@ _LATER = {
     "Compiled": ("rnnc.compiler", "Compiled"),
     "compile": ("rnnc.compiler", "compile"),
     "Stream": ("rnnc.runtime", "Stream"),
+    "from_onnx": ("rnnc.importer", "from_onnx"),
     "cells": ("rnnc.cells", ""),
 }
 
@@ -147,6 +149,7 @@ __all__ = [
     "exp",
     "flip",
     "floor",
+    "from_onnx",
     "gather",
     "gelu",
     "given",

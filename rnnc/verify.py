@@ -52,7 +52,6 @@ from rnnc.types import TensorType, TupleType, Type, tensor, type_of
 
 #: Structural ops that only one level of graph has, besides those that a pass lowers.
 STREAM_OPS = frozenset({"delay", "last"})
-FUNCTION_OPS = frozenset({"region", "lstm", "gru", "rnn"})
 
 LENGTHS = tensor("i64", "B")
 
@@ -243,8 +242,7 @@ class _Verifier:
         """Ops of the other level, and cycles."""
         level = self.graph.level
         for value, node in self.nodes.items():
-            timely = node.op in FUNCTION_OPS or OPS[node.op].lowered
-            if node.op in STREAM_OPS if level == "function" else timely:
+            if node.op in STREAM_OPS if level == "function" else OPS[node.op].lowered:
                 yield self._say(value, f"is computed by {node.op}, which no {level} graph has")
         try:
             if level == "stream":

@@ -23,6 +23,7 @@ LAYERS = """
 errors
 aside dims
 types
+foreign
 remarks text.syntax
 ops.declare
 ops
@@ -40,6 +41,7 @@ torch
 rnnc cells
 emit
 inspect ports
+importer
 runtime
 tune
 autotune compiler
@@ -51,12 +53,17 @@ __main__
 #: Imports against the layers, and why: (importer, imported) -> reason.
 UPWARD: dict[tuple[str, str], str] = {
     ("rnnc", "rnnc.compiler"): "the public face, loaded when it is asked for",
+    ("rnnc", "rnnc.importer"): "the public face, loaded when it is asked for",
+    ("rnnc.foreign", "rnnc.runtime.sessions"): "what onnx.reference cannot run; onnxruntime is reached there",
     ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",
     ("rnnc.frontend.layers", "rnnc.torch"): "layer.to_torch() is a method, and torch an extra",
 }
 
 #: The only modules and packages that may import these libraries; none does so while ``import rnnc`` runs.
-IMPORTERS = {"onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check"}, "onnxruntime": {"rnnc.runtime"}}
+IMPORTERS = {
+    "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign"},
+    "onnxruntime": {"rnnc.runtime"},
+}
 
 MAX_LINES = 400
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
+from rnnc import foreign
 from rnnc.emit import manifest
 from rnnc.emit.form import Form
 from rnnc.emit.graph import Fixed
@@ -18,7 +19,7 @@ from rnnc.emit.scan import LoopWriter, loop_body
 from rnnc.emit.scope import Scope
 from rnnc.emit.shapes import Sizes
 from rnnc.errors import FormError, Loc
-from rnnc.ir import Graph
+from rnnc.ir import Graph, Node
 from rnnc.loops.ends import separate_ends
 from rnnc.ops.declare import OPS
 
@@ -67,9 +68,11 @@ def choose_opset(graphs: Iterable[Graph], told: int | None) -> int:
         for value in needed(graph, graph.roots()):
             node = graph[value]
             op = OPS[node.op]
+            place = next(iter(node.locs), None)
+            if node.op == "opaque":
+                found = _opset_of(node, candidates, found, place)
             if op.structural:
                 continue
-            place = next(iter(node.locs), None)
             if not op.forms:
                 raise FormError(f"{op.name} has no form in ONNX: the pipeline must lower it", loc=place)
             fits = next((o for o in candidates if o >= found and op.form(o)), None)
@@ -81,6 +84,20 @@ def choose_opset(graphs: Iterable[Graph], told: int | None) -> int:
                 )
             found = fits
     return found
+
+
+def _opset_of(node: Node, candidates: Sequence[int], found: int, place: Loc | None) -> int:
+    """The oldest opset, from ``found`` on, in which a piece of somebody's ONNX means what it did."""
+    what, piece = node.attrs["what"], node.attrs["piece"]
+    fits = next((o for o in candidates if o >= found and foreign.runs_in(piece, o)), None)
+    if fits is None:
+        written = foreign.opset_of(piece)
+        raise FormError(
+            f"{what} of opset {written} of ONNX means something else in opset {candidates[-1]}",
+            hint="Compile with the opset of the file, or without one.",
+            loc=place,
+        )
+    return fits
 
 
 def _weight(graph: Graph, path: str) -> Fixed:
@@ -95,7 +112,7 @@ def _weight(graph: Graph, path: str) -> Fixed:
 def _describe(model: ModelProto, scope: Scope, graph: Graph, form: Form, wiring: Wiring) -> None:
     """Write what ``model`` says about its graph."""
     model.opset_import.append(helper.make_opsetid("", scope.opset))
-    model.opset_import.extend(helper.make_opsetid(domain, 1) for domain in sorted(scope.domains))
+    model.opset_import.extend(helper.make_opsetid(d, v) for d, v in sorted(scope.domains.items()))
     model.ir_version = helper.find_min_ir_version_for(model.opset_import[:1])
     model.doc_string = describe(form, wiring)
     entry = model.metadata_props.add()

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from rnnc.dims import Poly
+from rnnc.emit.pieces import write_piece
 from rnnc.emit.scope import ONNX_DTYPE, Scope
 from rnnc.emit.shapes import OPEN_SHAPES, Sizes
 from rnnc.errors import FormError
@@ -30,6 +31,9 @@ def write_node(
     doc: str,
 ) -> None:
     """Write ``node``, whose operands are tensors of those names and types; one without a name is left out."""
+    if node.op == "opaque":
+        write_piece(scope, node.attrs["piece"], [n for n, _ in operands], outputs, name=name, doc=doc)
+        return
     op = OPS[node.op]
     form = op.form(scope.opset)
     if form is None:

@@ -57,7 +57,7 @@ class Scope:
         self.root: Scope = parent.root if parent else self
         self.tensors: Names = parent.tensors if parent else Names()
         self.node_names: Names = parent.node_names if parent else Names()
-        self.domains: set[str] = parent.domains if parent else set()
+        self.domains: dict[str, int] = parent.domains if parent else {}
         self.nodes: list[NodeProto] = []
         self.proto = GraphProto() if proto is None else proto
         self.types: dict[str, TensorType] = {}
@@ -84,8 +84,17 @@ class Scope:
         node.attribute.extend(attribute(k, v) for k, v in sorted((attrs or {}).items()))
         self.nodes.append(node)
         if domain:
-            self.domains.add(domain)
+            self.domains[domain] = 1
         self.types.update(outputs)
+
+    def keep(self, node: NodeProto, outputs: Mapping[str, TensorType], versions: Mapping[str, int]) -> None:
+        """Write a node of somebody else's as it is; ``outputs`` that it has get their types.
+
+        ``versions`` are those of the domains that it, or the nodes inside it, may be of.
+        """
+        self.nodes.append(node)
+        self.domains.update(versions)
+        self.types.update({n: outputs[n] for n in node.output if n in outputs})
 
     def derive(self, op_type: str, inputs: Sequence[str], type: TensorType, name: str, **attrs: Any) -> str:
         """The one tensor that a node of our own making computes, called ``name`` if that is free."""

@@ -53,8 +53,7 @@ def lift_op(
         if how.whole(slot) and not stream:
             value, stream = over_time(b, value, steps), True
         if stream and how.how == "fold":
-            _, batch, *rest = b.graph.type(value).shape
-            value = b("reshape", value, shape=(steps * batch, *rest))
+            value = _merged(b, value, how.batch(slot))
         elif stream:
             step_rank = b.graph.type(value).rank - 1
             gap = how.gap(slot, step_rank, items[0].rank)
@@ -62,10 +61,29 @@ def lift_op(
         values.append(value)
     if how.how == "ellipsis":
         return b(op, *values, **how.attrs(attrs, steps))
-    folded = b(op, *values, **attrs)
+    folded = b(op, *values, **how.folded(attrs, steps))
     parts = b.items(folded) if isinstance(result, TupleType) else [folded]
-    unfolded = [b("reshape", p, shape=(steps, *t.shape)) for p, t in zip(parts, items, strict=True)]
-    return b("tuple", *unfolded) if isinstance(result, TupleType) else unfolded[0]
+    apart = [
+        _parted(b, p, t, how.result_batch(k), steps)
+        for k, (p, t) in enumerate(zip(parts, items, strict=True))
+    ]
+    return b("tuple", *apart) if isinstance(result, TupleType) else apart[0]
+
+
+def _merged(b: Builder, value: str, at: int) -> str:
+    """A stream of which each step's axis ``at`` is as long as all steps' together."""
+    rank = b.graph.type(value).rank
+    if at:
+        value = b("transpose", value, perm=(*range(1, at + 1), 0, *range(at + 1, rank)))
+    shape = b.graph.type(value).shape
+    return b("reshape", value, shape=(*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]))
+
+
+def _parted(b: Builder, value: str, step: TensorType, at: int, steps: Dim) -> str:
+    """What :func:`_merged` merged, taken apart: a stream of values of type ``step``."""
+    shape = step.shape
+    value = b("reshape", value, shape=(*shape[:at], steps, *shape[at:]))
+    return b("transpose", value, perm=(at, *range(at), *range(at + 1, step.rank + 1))) if at else value
 
 
 # -- rules by hand ------------------------------------------------------------------------------------------

@@ -12,12 +12,10 @@ from typing import Any
 
 import networkx as nx
 
-from rnnc.dims import Dim, substitute
-from rnnc.errors import RnncError
+from rnnc.dims import Dim
 from rnnc.ir import SOURCES, Graph
-from rnnc.loops.regions import operands
 from rnnc.machine.library import NUMPY, Library, Sizes, bind, call_of
-from rnnc.machine.streams import Streams
+from rnnc.machine.streams import Streams, run_region
 from rnnc.types import TensorType
 
 
@@ -43,7 +41,8 @@ class Function:
         for value in self.order:
             node = self.graph[value]
             if value in self.bodies:
-                found[value] = self._region(value, found, library, known)
+                arrays = [found[o] for o in self.graph.operands(value)]
+                found[value] = run_region(node.attrs, self.bodies[value], library, known, *arrays)
             elif node.op in SOURCES:
                 found[value] = env[value]
             else:
@@ -53,24 +52,6 @@ class Function:
                 bind(node.type, found[value].shape, known)
                 library.check(value, node.type.substitute(known), found[value])
         return found
-
-    def _region(
-        self, value: str, found: Mapping[str, Any], library: Library, sizes: Sizes
-    ) -> tuple[Any, ...]:
-        attrs, roles = self.graph[value].attrs, operands(self.graph, value)
-        steps = substitute(attrs["steps"], sizes)
-        if not isinstance(steps, int):
-            raise RnncError(f"how many steps {value} runs, {steps}, does not show in its operands")
-        outputs, finals = self.bodies[value](
-            [found[v] for v in roles.inputs],
-            [found[v] for v in roles.inits],
-            steps=steps,
-            lengths=found[roles.lengths] if roles.lengths else None,
-            reverse=attrs.get("reverse", False),
-            library=library,
-            sizes=sizes,
-        )
-        return (*outputs, *finals)
 
 
 def function(

@@ -45,6 +45,10 @@ class Library:
             )
         return self.asarray(value.astype(self.dtype(short_dtype(value.dtype)).numpy, copy=False))
 
+    def converted(self, found: Any) -> Any:
+        """NumPy arrays, one or a tuple, as arrays of this library."""
+        return tuple(map(self.constant, found)) if isinstance(found, tuple) else self.constant(found)
+
     def zeros(self, dtype: str, shape: Sequence[int]) -> Any:
         """Zeros of an element type."""
         return self.asarray(np.zeros(shape, self.dtype(dtype).numpy))
@@ -69,6 +73,8 @@ def call_of(node: Node, library: Library, sizes: Mapping[str, Dim]) -> Callable[
         attrs["dtype"] = library.dtype(attrs["dtype"]).dtype
     if OPS[node.op].arity() == (0, 0):  # made by NumPy: no operand says of which library
         return lambda: library.asarray(body(**attrs))
+    if node.op == "opaque":  # what is not ours speaks NumPy
+        return lambda *xs: library.converted(body(*xs, **attrs))
     return partial(body, **attrs) if attrs else body
 
 

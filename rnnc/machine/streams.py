@@ -14,16 +14,17 @@ time before the next begins, so that a component may look ahead at what those be
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import networkx as nx
 from array_api_compat import array_namespace
 
-from rnnc.dims import Dim, dim
+from rnnc.dims import Dim, dim, substitute
 from rnnc.errors import CycleError, RnncError
-from rnnc.ir import SOURCES, Graph, state_type
+from rnnc.ir import SOURCES, Graph, Node, state_type
 from rnnc.machine.library import NUMPY, Library, Sizes, bind, call_of, shape_of
 from rnnc.timing import timing
 from rnnc.types import TensorType
@@ -148,7 +149,7 @@ class Streams:
             elif self.timing[value] == "stream":
                 self._loop(component, run)
             else:
-                call = call_of(node, run.library, run.sizes)
+                call = _call_of(node, run.library, run.sizes)
                 run.once[value] = call(*[self._last(run, o) for o in self.graph.operands(value)])
 
     def _loop(self, component: _Component, run: _Run) -> None:
@@ -161,7 +162,7 @@ class Streams:
             (place[v], place[graph.operands(v)[0]], self._register(v, run)) for v in component.delays
         ]
         code = [
-            (place[v], call_of(graph[v], run.library, run.sizes), [place[o] for o in graph.operands(v)])
+            (place[v], _call_of(graph[v], run.library, run.sizes), [place[o] for o in graph.operands(v)])
             for v in component.values
         ]
         kept: list[tuple[int, list[Any]]] = [(place[v], []) for v in component.kept]
@@ -244,6 +245,33 @@ class Streams:
             for parts, axis in zip(zip(*runs, strict=True), [*output_axes, *state_axes], strict=True)
         ]
         return joined[: len(output_axes)], joined[len(output_axes) :]
+
+
+def _call_of(node: Node, library: Library, sizes: Mapping[str, Dim]) -> Callable[..., Any]:
+    """What a node does on arrays, a loop inside a step included."""
+    if node.op == "region":
+        return partial(run_region, node.attrs, Streams(node.attrs["body"]), library, sizes)
+    return call_of(node, library, sizes)
+
+
+def run_region(
+    attrs: Mapping[str, Any], body: Streams, library: Library, sizes: Mapping[str, Dim], *arrays: Any
+) -> tuple[Any, ...]:
+    """What a region gives, its outputs over time and then its final states, from its operands."""
+    steps, face = substitute(attrs["steps"], sizes), body.graph.interface
+    if not isinstance(steps, int):
+        raise RnncError(f"how many steps a loop runs, {steps}, does not show in its operands")
+    i, j = len(face.inputs), len(face.inputs) + len(face.states)
+    outputs, finals = body(
+        arrays[:i],
+        arrays[i:j],
+        steps=steps,
+        lengths=arrays[j] if attrs.get("ragged") else None,
+        reverse=attrs.get("reverse", False),
+        library=library,
+        sizes=sizes,
+    )
+    return (*outputs, *finals)
 
 
 def _fill(array: Any, type: TensorType, sizes: Mapping[str, Dim]) -> Any:

@@ -117,6 +117,7 @@ from rnnc.ops.structural import (
     init,
     item,
     last,
+    opaque,
     param,
     region,
 )
@@ -190,6 +191,7 @@ __all__ = [
     "mul",
     "neg",
     "one_hot",
+    "opaque",
     "pad",
     "param",
     "pow",

@@ -23,13 +23,14 @@ results may lack them, have them in another order, or have more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 from rnnc.dims import Dim
 from rnnc.ops.declare import Op
+from rnnc.types import TensorType, parse_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,10 @@ def _terms(text: str) -> tuple[Term, ...]:
 
 
 def specs(op: Op, attrs: Mapping[str, Any]) -> tuple[Spec, ...]:
-    """The readings of an op's axes. Those of einsum are in its equation."""
+    """The readings of an op's axes. Those of einsum are in its equation, of an opaque op in its attribute."""
     text = op.axes
     if text.startswith("{"):
-        text = _spaced(attrs[text.strip("{}")])
+        text = attrs["axes"] if text == "{axes}" else _spaced(attrs[text.strip("{}")])
     return tuple(Spec.parse(reading.strip()) for reading in text.split("|"))
 
 
@@ -133,8 +134,9 @@ class Leading:
     ``ellipsis``  put the axis in front, and give the op :meth:`attrs`. An operand with fewer axes than others
                   needs :meth:`gap` axes of size 1 behind the new one. Operands that stay as they were
                   broadcast, but each that must be ``whole`` is given the axis too.
-    ``fold``      merge the axis with the first one, run the op unchanged, and split it off the results. Each
-                  operand that must be ``whole`` is given the axis and merged too.
+    ``fold``      merge the axis with the one called ``b``, which stands at :meth:`batch` of an operand, run
+                  the op on more of it, and split it off the results. Each operand that must be ``whole`` is
+                  given the axis and merged too.
     """
 
     how: Literal["ellipsis", "fold"]
@@ -144,7 +146,17 @@ class Leading:
 
     def whole(self, slot: int) -> bool:
         """Whether the operand must have the axis, even if it does not vary along it."""
-        return self.spec.operand(slot).first == ("b" if self.how == "fold" else self.spec.front) != "..."
+        if self.how == "fold":
+            return "b" in self.spec.operand(slot).axes
+        return self.spec.operand(slot).first == self.spec.front != "..."
+
+    def batch(self, slot: int) -> int:
+        """At which axis of an operand to fold stands what the new one is merged with."""
+        return self.spec.operand(slot).axes.index("b")
+
+    def result_batch(self, k: int) -> int:
+        """At which axis of the result ``k`` stands what the new one is merged with."""
+        return self.spec.results[min(k, len(self.spec.results) - 1)].axes.index("b")
 
     def gap(self, slot: int, rank: int, result_rank: int) -> int:
         """How many axes of size 1 to put behind the new one of an operand.
@@ -157,10 +169,31 @@ class Leading:
         return (result_rank - len(result.labels)) - (rank - len(term.labels))
 
     def attrs(self, attrs: Mapping[str, Any], size: Dim) -> dict[str, Any]:
-        """The attributes with axes counted anew, and ``size`` in front of shapes."""
+        """The attributes with axes counted anew, and ``size`` in front of shapes and stated results."""
         return {
             name: _SHIFT[self.op.attrs[name].kind](value, size) if name in self.shifted else value
             for name, value in attrs.items()
+        } | self._results(attrs, lambda shape, _: (size, *shape))
+
+    def folded(self, attrs: Mapping[str, Any], size: Dim) -> dict[str, Any]:
+        """The attributes on ``size`` times as many of the axis that is merged with."""
+
+        def more(shape: tuple[Dim, ...], k: int) -> tuple[Dim, ...]:
+            at = self.result_batch(k)
+            return (*shape[:at], size * shape[at], *shape[at + 1 :])
+
+        return dict(attrs) | self._results(attrs, more)
+
+    def _results(
+        self, attrs: Mapping[str, Any], change: Callable[[tuple[Dim, ...], int], tuple[Dim, ...]]
+    ) -> dict[str, Any]:
+        """The attributes that state the types of results, with their shapes changed."""
+        return {
+            name: tuple(
+                str(TensorType(t.dtype, change(t.shape, k))) for k, t in enumerate(map(parse_type, value))
+            )
+            for name, value in attrs.items()
+            if self.op.attrs[name].kind == "Results"
         }
 
 
@@ -175,9 +208,9 @@ _SHIFT: Mapping[str, Any] = {
 
 def leading(op: Op, attrs: Mapping[str, Any], streams: Collection[int]) -> Leading | str:
     """How ``op`` takes a further first axis on the operands in slots ``streams``; or the reason why not."""
-    if op.structural:
-        return f"{op.name} is structural"
     attrs = op.complete(attrs)
+    if op.structural and not attrs.get("axes"):
+        return f"{attrs['what']} is opaque" if op.name == "opaque" else f"{op.name} is structural"
     reasons = []
     for spec in specs(op, attrs):
         found = _read(op, attrs, spec, streams)
@@ -192,8 +225,7 @@ def _read(op: Op, attrs: Mapping[str, Any], spec: Spec, streams: Collection[int]
     terms += [("the result", r) for r in spec.results]
     counted = {name for name, a in op.attrs.items() if a.kind in _SHIFT}
     fixed = counted & {label for t in spec.operands for label in t.labels}
-    batched = all(t.first == "b" for _, t in terms)
-    if batched and not counted and all("b" not in t.labels[1:] for t in spec.operands):
+    if not counted and all(_folds(t) for _, t in terms):
         return Leading("fold", op, spec)
     for name, term in terms:
         if not spec.front or term.first != spec.front:
@@ -203,3 +235,9 @@ def _read(op: Op, attrs: Mapping[str, Any], spec: Spec, streams: Collection[int]
         if attrs[name] != at:
             return f"{op.name} along axis {attrs[name]} puts axes between those of its operands"
     return Leading("ellipsis", op, spec, frozenset(counted - fixed))
+
+
+def _folds(term: Term) -> bool:
+    """Whether one more axis can be merged with ``b``: it is there, and it is known at which axis."""
+    before = term.axes[: term.axes.index("b")] if term.axes.count("b") == 1 else ("...",)
+    return not any(a == "..." or a.startswith("*") for a in before)

@@ -43,6 +43,7 @@ Size = Dim
 Sizes = tuple[Dim, ...]
 Shape = tuple[Dim, ...]
 Dtype = str
+Results = tuple[str, ...]
 SYMBOLIC = frozenset({"Size", "Sizes", "Shape"})
 
 OPS: dict[str, Op] = {}

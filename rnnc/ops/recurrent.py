@@ -1,4 +1,4 @@
-"""The recurrent ops of ONNX: whole loops over time as one node. They occur in function graphs only.
+"""The recurrent ops of ONNX: whole loops as one node; in a stream graph, loops inside each step.
 
 Layouts and gate orders are ONNX's: time first; ``d`` directions; gates ``iofc`` for lstm and ``zrh`` for
 gru; ``b`` holds the biases of the input's product, then those of the state's. ``activations`` are ONNX's

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from rnnc import foreign
 from rnnc.errors import TypeMismatch
-from rnnc.ops.declare import op
-from rnnc.types import TensorType, TupleType, Type
+from rnnc.ops.declare import Results, op
+from rnnc.types import TensorType, TupleType, Type, parse_type
 
 
 def _no_meaning(*_: Any, **__: Any) -> Any:
@@ -73,7 +76,7 @@ def _region(*_: Type, **__: Any) -> Type:
 @op(type=_region, structural=True)
 def region(*operands: Any, body: Any, steps: Any, reverse: bool = False, ragged: bool = False,
            alternatives: tuple[str, ...] = ()) -> Any:  # fmt: skip
-    """A loop over time: ``body``, a stream graph, run for ``steps`` steps. Only in function graphs.
+    """A loop: ``body``, a stream graph, run for ``steps`` steps; in a stream graph, inside each step.
 
     Operands: one for each of the body's inputs in order (a ``stream`` gets its values along a new first axis,
     a ``given`` one as it is), one initial tensor for each of its states, the lengths if it is ``ragged``, and
@@ -105,3 +108,20 @@ def _tuple(*xs: TensorType) -> TupleType:
 def tuple_(*xs: Any) -> Any:
     """Several tensors as one value, the inverse of ``item``."""
     return xs
+
+
+def _stated(*_: Type, results: tuple[str, ...], **__: Any) -> Type:
+    types = tuple(map(parse_type, results))
+    return types[0] if len(types) == 1 else TupleType(types)
+
+
+@op(type=_stated, structural=True, axes="{axes}")
+def opaque(*xs: Any, what: str, piece: Any, results: Results, axes: str = "") -> Any:
+    """A piece of somebody's ONNX that no op of ours says: ``what`` it does, in ONNX's words.
+
+    ``piece`` is a model in ONNX (:mod:`rnnc.foreign`) whose inputs are the operands; ``results`` are the
+    types of what it gives, a tuple if they are several. ``axes``, where they are known, say over which it
+    works independently, in the notation of :mod:`rnnc.ops.axes`; without them it takes no further axis.
+    """
+    found = foreign.run(piece, [np.asarray(x) for x in xs])
+    return found[0] if len(results) == 1 else found

@@ -14,6 +14,7 @@ import numpy as np
 
 from rnnc.dims import Poly, product
 from rnnc.ir import SOURCES, Graph
+from rnnc.ops import OPS
 from rnnc.plans import Sizes
 from rnnc.plans.profile import Profile, builtin
 from rnnc.types import TensorType
@@ -98,7 +99,7 @@ class Pricing:
 
     def native(self, graph: Graph, v: str) -> float:
         """A native op: its input's product over all steps, then the steps; more where it has no kernel."""
-        op, attrs = graph[v].op, graph[v].attrs
+        op, attrs = graph[v].op, OPS[graph[v].op].complete(graph[v].attrs)
         own = builtin("cpu") if self.foreign(graph, v) else self.profile
         x, w, r = (graph.type(o).shape for o in graph.operands(v)[:3])
         steps, rows, inner, units = (self.sizes.of(d) for d in (*x, r[-1]))

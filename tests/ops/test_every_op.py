@@ -102,14 +102,24 @@ def lifted(case: Case, how: Leading, given: dict[int, Array]) -> tuple[Array, ..
         if how.whole(slot) and not timed:
             array, timed = np.broadcast_to(own, (STEPS, *own.shape)), True
         if timed and how.how == "fold":
-            array = array.reshape(-1, *own.shape[1:])
+            array = merged(array, how.batch(slot))
         elif timed:
             array = array.reshape(STEPS, *(1,) * how.gap(slot, own.ndim, rank), *own.shape)
         arrays.append(array)
     if how.how == "fold":
-        found = case.run(*arrays)
-        return tuple(r.reshape(STEPS, -1, *r.shape[1:]) for r in found)
+        return tuple(parted(r, how.result_batch(k)) for k, r in enumerate(case.run(*arrays)))
     return case.run(*arrays, **how.attrs(case.attrs, STEPS))
+
+
+def merged(array: Array, at: int) -> Array:
+    """The first axis merged into the one that is at ``at`` without it."""
+    moved = np.moveaxis(array, 0, at)
+    return moved.reshape(*moved.shape[:at], -1, *moved.shape[at + 2 :])
+
+
+def parted(array: Array, at: int) -> Array:
+    """What :func:`merged` merged, taken apart."""
+    return np.moveaxis(array.reshape(*array.shape[:at], STEPS, -1, *array.shape[at + 1 :]), at, 0)
 
 
 @cases
@@ -134,7 +144,7 @@ def test_what_takes_a_leading_axis() -> None:
         return {how.how for how in found if isinstance(how, Leading)}
 
     taking = {c.op.name for c in CASES if ways(c)}
-    recurrent = {"lstm", "gru", "rnn"}
     others = {"gemm", "size", "tail", "every", "arange", "shift", "final", "reverse"}
-    assert {c.op.name for c in CASES} - taking == recurrent | others
-    assert {c.op.name for c in CASES if "fold" in ways(c)} == {"conv", "einsum", "linear_attention"}
+    assert {c.op.name for c in CASES} - taking == others
+    folding = {"conv", "einsum", "linear_attention", "lstm", "gru", "rnn"}
+    assert {c.op.name for c in CASES if "fold" in ways(c)} == folding

@@ -1,0 +1,170 @@
+"""The reader: the nodes of an ONNX graph, one after another, as values of a graph of ours.
+
+Each node is read by the first that can: computed, where all it reads is known; by a rule of its own
+(:data:`RULES`); by the ONNX form that an op of ours declares (:mod:`rnnc.importer.declared`); and else it
+stays as it is (:mod:`rnnc.importer.kept`). Nodes that were another thing before opset :data:`OLDEST` are
+first brought to it, one by one (:mod:`rnnc.importer.modern`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import GraphProto, NodeProto
+
+from rnnc.build import Builder
+from rnnc.dims import Dim, Poly
+from rnnc.emit.places import parse_place
+from rnnc.errors import FileError, TypeMismatch
+from rnnc.importer.calls import RULES, Call, Context, array_of
+from rnnc.importer.declared import declared
+from rnnc.importer.items import NOTHING, Item, Known, Nothing, Sizes, Value
+from rnnc.importer.kept import keep
+from rnnc.importer.modern import modern
+from rnnc.importer.protos import array_type, attributes, evaluated, plain
+from rnnc.ir import Graph, Input
+from rnnc.types import TensorType, TupleType
+
+#: Known tensors of at most so many elements are constants of the graph, larger ones weights.
+CONSTANT = 64
+
+
+class Reader:
+    """Reads the nodes of one ONNX graph into a graph of ours.
+
+    ``outer`` is the reader of the graph around a body, from which what the body captures is taken.
+    """
+
+    def __init__(self, context: Context, graph: Graph, outer: Reader | None = None) -> None:
+        self.context, self.graph, self.outer = context, graph, outer
+        self.builder = Builder(graph)
+        self.items: dict[str, Item] = {"": NOTHING}
+        self.captured: list[tuple[Input, str]] = []
+        self._values: dict[int, tuple[Item, str]] = {}
+        self._names: dict[str, str] = {}
+
+    # -- reading ------------------------------------------------------------------------------------------
+    def read(self, proto: GraphProto) -> None:
+        """Read the constants of an ONNX graph, and then its nodes."""
+        for tensor in proto.initializer:
+            self.items.setdefault(tensor.name, Known(array_of(tensor), tensor.name))
+        if proto.sparse_initializer:
+            name = proto.sparse_initializer[0].values.name
+            raise FileError(f"the weight {name!r} is sparse", hint="Store it dense: rnnc reads dense ones.")
+        for node in proto.node:
+            self.node(node)
+
+    def node(self, node: NodeProto, as_it_is: bool = False) -> None:
+        """Read one node; ``as_it_is`` if it need not be brought to a newer opset."""
+        place = parse_place(node.doc_string)
+        self.builder = Builder(self.graph, locs=[place] if place else [])
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        inputs = tuple(map(self.item, node.input))
+        if not domain and not as_it_is:
+            newer = modern(node, inputs, self)
+            if newer is not None:
+                for part in newer:
+                    self.node(part, as_it_is=True)
+                return
+        attrs = attributes(node, domain, self.context.opset)
+        results = self._results(Call(self, node, domain, inputs, attrs))
+        for name, item in zip(node.output, results, strict=False):
+            if name:
+                self.items[name] = item
+                if isinstance(item, Value) and item.name.startswith("%"):
+                    self._names.setdefault(item.name, name)
+
+    def _results(self, call: Call) -> Sequence[Item]:
+        known = bool(call.inputs) and all(isinstance(i, Known | Nothing) for i in call.inputs)
+        found: Sequence[Item] | None = None
+        if known:
+            found = evaluated(call.node, call.inputs, self.context.opset)
+        for own in RULES.get((call.domain, call.node.op_type), ()):
+            try:
+                found = found or own(call)
+            except TypeMismatch as error:
+                raise FileError(f"{call.shown} does not fit what it reads: {error.message}") from None
+        return found or declared(call) or keep(call)
+
+    def finish(self) -> None:
+        """Give values the names of their tensors."""
+        for value, name in self._names.items():
+            if value in self.graph and self.graph[value].op != "const":
+                self.graph.rename(value, plain(name))
+
+    # -- what is known of tensors -------------------------------------------------------------------------
+    def item(self, name: str) -> Item:
+        """What a tensor is, here or around; :class:`FileError` if there is no such tensor."""
+        if name not in self.items:
+            if self.outer is None:
+                raise FileError(
+                    f"{name!r} is read before a node gives it",
+                    hint="The nodes are out of order, on a cycle, or one is missing: check the file.",
+                )
+            found = self.outer.item(name)
+            self.items[name] = Value(self._captures(found, name)) if isinstance(found, Value) else found
+        return self.items[name]
+
+    def _captures(self, item: Item, name: str) -> str:
+        """A value of the graph around as an input of this one, the same at every step."""
+        assert self.outer is not None
+        around = self.outer.value(item)
+        kind = self.outer.graph.type(around)
+        inner = self.graph.add("input", type=kind, name=plain(name))
+        self.captured.append((Input(inner, kind, "given"), around))
+        return inner
+
+    def type(self, item: Item) -> TensorType:
+        """The type of what a tensor is."""
+        if isinstance(item, Value):
+            return self.graph.type(item.name)
+        if isinstance(item, Sizes):
+            return TensorType("i64", () if item.scalar else (len(item.dims),))
+        assert isinstance(item, Known), "an input that is left out has no type"
+        return array_type(item.array, item.name)
+
+    def value(self, item: Item) -> str:
+        """The value of the graph that a tensor is; constants and weights are added as they are asked for."""
+        if isinstance(item, Value):
+            return item.name
+        if id(item) not in self._values:
+            self._values[id(item)] = (item, self._made(item))
+        return self._values[id(item)][1]
+
+    def _made(self, item: Item) -> str:
+        if isinstance(item, Sizes):
+            parts = [self.size(d) for d in item.dims]
+            whole = parts[0] if len(parts) == 1 else self.builder("concat", *parts, axis=0)
+            return self.builder("squeeze", whole, axes=(0,)) if item.scalar else whole
+        assert isinstance(item, Known)
+        kind = self.type(item)
+        if item.array.size <= CONSTANT or not item.name:
+            return self.builder.const(item.array)
+        if self.outer is not None:
+            return self._captures(item, item.name)
+        path = self.graph.fresh(plain(item.name))
+        self.context.weights[path] = item.array
+        return self.graph.add("param", type=kind, name=path)
+
+    def size(self, d: Dim) -> str:
+        """A size as a value, an i64 tensor of one element."""
+        if not isinstance(d, Poly):
+            return self.builder.const(np.array([d], np.int64))
+        for v in self.graph:
+            kind = self.graph[v].type
+            if isinstance(kind, TensorType) and d in kind.shape:
+                return self.builder("size", v, axis=kind.shape.index(d))
+        total = ""
+        for names, factor in d.terms:
+            term = self.size(factor)
+            for n in names:
+                term = self.builder("mul", term, self.size(Poly((((n,), 1),))))
+            total = self.builder("add", total, term) if total else term
+        return total
+
+    def results(self, value: str) -> list[Item]:
+        """A value as results: its items if it is a tuple."""
+        if isinstance(self.graph[value].type, TupleType):
+            return [Value(v) for v in self.builder.items(value)]
+        return [Value(value)]
