@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
+from rnnc.cli.arrays import load_array
 from rnnc.cli.source import load, told
 from rnnc.cli.terminal import pairs
 from rnnc.frontend.layers import Unrolled
@@ -24,6 +27,16 @@ _OPTIONS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of random initial weights."),
     click.option("--tap", multiple=True, metavar="NAME",
                  help="A value to give as an output as well. Repeatable."),
+)  # fmt: skip
+
+_IMPORT_OPTIONS = (
+    click.option("--state", "states", multiple=True, metavar="OUT:IN",
+                 help="Of an .onnx file that computes one step: an output, and the input that it goes back "
+                      "into at the next. Repeatable; none if the file has no states."),
+    click.option("--given", multiple=True, metavar="NAME",
+                 help="Of an .onnx file: an input that is the same at every step. Repeatable."),
+    click.option("--constant", "constants", multiple=True, metavar="NAME=VALUE",
+                 help="Of an .onnx file: a number, or an .npy file, for an input for good. Repeatable."),
 )  # fmt: skip
 
 _FORM_OPTIONS = (
@@ -55,6 +68,9 @@ class Choices:
     shapes: tuple[str, ...] = ()
     seed: int = 0
     tap: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     form: str | None = None
     steps: int | None = None
     separate: bool = False
@@ -67,11 +83,46 @@ class Choices:
     opset: int | None = None
 
     def model(self, src: str) -> Any:
-        """The model that SRC names, with the weights that were asked for."""
+        """The model that SRC names, with the weights that were asked for; of an .onnx file, its graph."""
+        if src.endswith(".onnx"):
+            return self._imported(src)
         found = load(src)
         if self.weights:
             layer = found.model if isinstance(found, Unrolled) else found
             layer.load(self.weights)
+        return found
+
+    def _imported(self, path: str) -> Graph:
+        """The stream graph of an .onnx file that computes one step."""
+        from rnnc.importer import from_onnx
+
+        for option, value in (("--weights", self.weights), ("--shape", self.shapes), ("--tap", self.tap)):
+            if value:
+                raise click.UsageError(f"{option} is for models that are written, and {path} is compiled.")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            graph = from_onnx(path, self._states(), self.given, self._constants())
+        for warning in caught:
+            click.echo(f"warning: {warning.message}", err=True)
+        return graph
+
+    def _states(self) -> dict[str, str] | None:
+        """``--state`` as pairs of an output and an input; ``None`` if nothing is said of states."""
+        if self.states in ((), ("none",)):
+            return {} if self.states else None
+        found = {}
+        for text in self.states:
+            after, colon, before = text.rpartition(":")
+            if not colon or not after or not before:
+                raise click.UsageError(f"--state {text} is not of the form OUT:IN: write --state h_out:h_in.")
+            found[after] = before
+        return found
+
+    def _constants(self) -> dict[str, Any]:
+        """``--constant`` as arrays."""
+        found: dict[str, Any] = {}
+        for name, text in pairs(self.constants, "--constant", "sr=16000").items():
+            found[name] = load_array(text) if text.endswith(".npy") else _scalar(text)
         return found
 
     def traced(self, src: str) -> Graph:
@@ -79,6 +130,8 @@ class Choices:
         from rnnc.frontend.assemble import trace
 
         found = self.model(src)
+        if isinstance(found, Graph):
+            return found
         model = found.model if isinstance(found, Unrolled) else found
         with told(src):
             return trace(model, self.shape_of_inputs() or None, self.tap, self.seed)
@@ -96,6 +149,8 @@ class Choices:
         if self.separate:
             if self.steps is None:
                 raise click.UsageError("--separate goes with --steps N")
+            if isinstance(model, Graph):
+                raise click.UsageError("--separate is for models that are written.")
             model = rnnc.unroll(model, self.steps, separate=True)
         form = self.form or ("sequence" if self.steps is None else "unroll")
         sizes = {name: _number(n, "--size") for name, n in pairs(self.sizes, "--size", "T=1000").items()}
@@ -125,14 +180,23 @@ def _number(text: str, option: str) -> int:
         raise click.UsageError(f"{option}: {text.strip()!r} is not a whole number") from None
 
 
+def _scalar(text: str) -> float | int | bool:
+    """A number as the command line has it."""
+    words = {"true": True, "false": False}
+    try:
+        return words[text.lower()] if text.lower() in words else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise click.UsageError(f"--constant: {text!r} is neither a number nor an .npy file") from None
+
+
 def tracing(command: F) -> F:
-    """The options that decide the model: its weights, open shapes, seed and taps."""
-    return _with(command, _OPTIONS)
+    """The options that decide the model: its weights, open shapes, seed and taps, and how a file is read."""
+    return _with(command, (*_OPTIONS, *_IMPORT_OPTIONS))
 
 
 def compiling(command: F) -> F:
     """The options of ``tracing``, and those that decide the form."""
-    return _with(command, (*_OPTIONS, *_FORM_OPTIONS))
+    return _with(command, (*_OPTIONS, *_IMPORT_OPTIONS, *_FORM_OPTIONS))
 
 
 def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:

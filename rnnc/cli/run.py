@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from rnnc.aside import aside
+from rnnc.cli.arrays import load_array
 from rnnc.cli.terminal import pairs, working
 from rnnc.errors import FileError
 
@@ -64,7 +65,7 @@ def run(file: str, inputs: tuple[str, ...], outputs: tuple[str, ...], chunk: int
     axis = time_axis(found) if found else None
     takes = [i.name for i in opened.get_inputs() if i.name not in states]
     gives = [o.name for o in opened.get_outputs() if o.name not in states]
-    xs = {name: _array(path) for name, path in _files(inputs, takes, "input").items()}
+    xs = {name: load_array(path) for name, path in _files(inputs, takes, "input").items()}
     targets = _files(outputs, gives, "output")
     lengths = [
         x.shape[axis] for name, x in xs.items() if axis is not None and name in streams and x.ndim > axis
@@ -136,14 +137,3 @@ def _files(given: Sequence[str], names: Sequence[str], what: str) -> dict[str, s
         if name not in names:
             raise click.UsageError(f"the file has no {what} {name}: it has {', '.join(names)}")
     return found
-
-
-def _array(path: str) -> Array:
-    try:
-        array = np.load(path, mmap_mode="r")
-    except (OSError, EOFError, ValueError) as e:
-        reason = e.strerror if isinstance(e, OSError) and e.strerror else "it is no whole .npy file"
-        raise FileError(f"{path} cannot be read: {reason}") from e
-    if not isinstance(array, np.ndarray):
-        raise FileError(f"{path} holds several arrays", hint="Give one .npy file for each input.")
-    return array

@@ -47,15 +47,15 @@ def from_onnx(
 ) -> Graph:
     """The stream graph of an ONNX file that computes one step.
 
-    ``state`` maps outputs to the inputs that they go back into; ``given`` names inputs that are the same at
-    every step; ``constants`` gives values to inputs for good. Every other input and output is a stream. A
-    step file that rnnc wrote says itself which its states are. States start at zeros, those of our own files
-    at their initial values. Raises :class:`FileError` for a file that cannot be read, and for pairs that do
-    not fit.
+    ``state`` maps outputs to the inputs that they go back into, and is empty if there are none; ``given``
+    names inputs that are the same at every step; ``constants`` gives values to inputs for good. Every other
+    input and output is a stream. A step file that rnnc wrote says itself which its states are. States start
+    at zeros, those of our own files at their initial values. Raises :class:`FileError` for a file that cannot
+    be read, and for pairs that do not fit.
     """
     shown = os.fspath(path)
     model = read_model(shown)
-    return _Step(model, shown, dict(state or {}), tuple(given), dict(constants or {})).graph()
+    return _Step(model, shown, state, tuple(given), dict(constants or {})).graph()
 
 
 class _Step:
@@ -65,11 +65,11 @@ class _Step:
         self,
         model: ModelProto,
         shown: str,
-        state: dict[str, str],
+        state: Mapping[str, str] | None,
         given: tuple[str, ...],
         constants: dict[str, Any],
     ) -> None:
-        self.shown, self.state, self.given = shown, state, given
+        self.shown, self.state, self.given = shown, dict(state or {}), given
         self.model = _whole(model, shown)
         self.opsets = _opsets(self.model, shown)
         fixed = {t.name for t in self.model.graph.initializer}
@@ -77,24 +77,26 @@ class _Step:
         self.outputs = {o.name: o for o in self.model.graph.output}
         self.initial: dict[str, Array] = {}
         self.paths: dict[str, str] = {}
-        self._manifest()
+        self._manifest(told=state is not None)
         for name in (*given, *constants):
             if name not in self.inputs:
                 raise FileError(f"the file has no input {name!r}", hint=f"It has {', '.join(self.inputs)}.")
         self.constants = {name: _constant(name, v, self.inputs[name]) for name, v in constants.items()}
         check_pairs(self.state, self.inputs, self.outputs, {*given, *constants})
 
-    def _manifest(self) -> None:
-        """Take from our own files what they say of their states and given inputs."""
+    def _manifest(self, told: bool) -> None:
+        """Take from our own files what they say of their states and given inputs.
+
+        Of others, refuse one whose states are evident, unless it is ``told`` which they are.
+        """
         found = manifest_of(self.model)
         if found is None:
-            if not self.state and (pairs := evident([*self.inputs.values()], [*self.outputs.values()])):
+            if not told and (pairs := evident([*self.inputs.values()], [*self.outputs.values()])):
                 raise FileError(
                     f"{self.shown} does not say which of its tensors are states",
                     hint=f"These seem to be: {proposal(pairs)}. Give them, or others; "
                     "give --state none if there are none.",
                 )
-            self.state.pop("none", None)
             return
         if found["form"] != "step":
             raise FileError(
