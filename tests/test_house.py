@@ -41,6 +41,7 @@ torch
 rnnc cells
 emit
 inspect ports
+stripping
 importer
 runtime
 tune

@@ -37,6 +37,10 @@ _IMPORT_OPTIONS = (
                  help="Of an .onnx file: an input that is the same at every step. Repeatable."),
     click.option("--constant", "constants", multiple=True, metavar="NAME=VALUE",
                  help="Of an .onnx file: a number, or an .npy file, for an input for good. Repeatable."),
+    click.option("--time", "times", multiple=True, metavar="INPUT:AXIS",
+                 help="Of an .onnx file that computes sequences: an input and its axis of time. Repeatable."),
+    click.option("--block", type=int, default=1, metavar="N",
+                 help="How many frames along --time are one step, where the rate changes."),
 )  # fmt: skip
 
 _FORM_OPTIONS = (
@@ -71,6 +75,8 @@ class Choices:
     states: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+    block: int = 1
     form: str | None = None
     steps: int | None = None
     separate: bool = False
@@ -93,7 +99,7 @@ class Choices:
         return found
 
     def _imported(self, path: str) -> Graph:
-        """The stream graph of an .onnx file that computes one step."""
+        """The stream graph of an .onnx file."""
         from rnnc.importer import from_onnx
 
         for option, value in (("--weights", self.weights), ("--shape", self.shapes), ("--tap", self.tap)):
@@ -101,7 +107,7 @@ class Choices:
                 raise click.UsageError(f"{option} is for models that are written, and {path} is compiled.")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            graph = from_onnx(path, self._states(), self.given, self._constants())
+            graph = from_onnx(path, self._states(), self.given, self._constants(), self._times(), self.block)
         for warning in caught:
             click.echo(f"warning: {warning.message}", err=True)
         return graph
@@ -117,6 +123,18 @@ class Choices:
                 raise click.UsageError(f"--state {text} is not of the form OUT:IN: write --state h_out:h_in.")
             found[after] = before
         return found
+
+    def _times(self) -> dict[str, int] | None:
+        """``--time`` as the axis of each input; ``None`` if the file computes one step."""
+        found = {}
+        for text in self.times:
+            name, colon, axis = text.rpartition(":")
+            if not colon or not name:
+                raise click.UsageError(f"--time {text} is not of the form INPUT:AXIS: write --time x:0.")
+            found[name] = _number(axis, "--time")
+        if self.block != 1 and not found:
+            raise click.UsageError("--block goes with --time INPUT:AXIS")
+        return found or None
 
     def _constants(self) -> dict[str, Any]:
         """``--constant`` as arrays."""

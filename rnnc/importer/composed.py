@@ -78,9 +78,6 @@ def conv(call: Call) -> Sequence[Item] | None:
         return None
     plain = {"strides": (1,) * n, "dilations": (1,) * n, "pads": (0,) * 2 * n, "group": 1}
     attrs = {name: value for name, value in attrs.items() if value != plain[name]}
-    moving = [d for d in x.shape[2:] if not isinstance(d, int)]
-    if moving and "strides" in attrs:
-        return None
     return [Value(call.build("conv", *(call.value(k) for k in range(2 + call.has(2))), **attrs))]
 
 

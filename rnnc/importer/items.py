@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnnc.dims import Dim, Poly
+from rnnc.types import TensorType
 
 Array = np.ndarray[Any, Any]
 
@@ -26,10 +27,11 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """An int64 tensor of rank 0 or 1 whose elements are sizes, some with names."""
+    """A tensor of rank 0 or 1, by default of i64, whose elements are sizes, some with names."""
 
     dims: tuple[Dim, ...]
     scalar: bool = False
+    dtype: str = "i64"
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,18 @@ def sizes_of(item: Item) -> tuple[Dim, ...] | None:
     """The elements of a tensor of whole numbers, flat; ``None`` if they are not known, not even by name."""
     if isinstance(item, Sizes):
         return item.dims
-    if isinstance(item, Known) and item.array.dtype.kind in "iu" and item.array.ndim <= 1:
-        return tuple(int(n) for n in item.array.reshape(-1))
+    if isinstance(item, Known) and item.array.dtype.kind in "iuf" and item.array.ndim <= 1:
+        flat = item.array.reshape(-1).tolist()
+        return tuple(map(int, flat)) if all(float(n).is_integer() for n in flat) else None
     return None
 
 
-def sized(dims: Sequence[Dim], scalar: bool = False, dtype: Any = np.int64) -> Item:
+def sized(dims: Sequence[Dim], scalar: bool = False, dtype: str = "i64") -> Item:
     """Sizes as an item: known where all are numbers."""
     if not any(isinstance(d, Poly) for d in dims):
-        array = np.array(dims, dtype)
+        array = np.array(dims, TensorType(dtype).numpy)
         return Known(array.reshape(()) if scalar else array)
-    return Sizes(tuple(dims), scalar)
+    return Sizes(tuple(dims), scalar, dtype)
 
 
 def numbers(item: Item) -> list[Any] | None:
@@ -99,7 +102,8 @@ def arithmetic(op_type: str, x: Item, y: Item) -> Item | None:
         found = [ARITHMETIC[op_type](p, q) for p, q in pairs]
     except (ValueError, ZeroDivisionError):
         return None
-    return sized(found, scalar=_is_scalar(x) and _is_scalar(y))
+    dtype = next((i.dtype for i in (x, y) if isinstance(i, Sizes)), "i64")
+    return sized(found, _is_scalar(x) and _is_scalar(y), dtype)
 
 
 def _is_scalar(item: Item) -> bool:
@@ -115,7 +119,7 @@ def gathered(x: Item, indices: Item, axis: int) -> Item | None:
     at = indices.array.reshape(-1).tolist()
     if any(not -len(x.dims) <= i < len(x.dims) for i in at):
         return None
-    return sized([x.dims[i] for i in at], scalar=indices.array.ndim == 0)
+    return sized([x.dims[i] for i in at], indices.array.ndim == 0, x.dtype)
 
 
 def sliced(x: Item, starts: Item, ends: Item, axes: Item, steps: Item) -> Item | None:

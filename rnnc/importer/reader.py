@@ -84,7 +84,8 @@ class Reader:
             try:
                 found = found or own(call)
             except TypeMismatch as error:
-                raise FileError(f"{call.shown} does not fit what it reads: {error.message}") from None
+                message = f"{call.shown} does not fit what it reads: {error.message}"
+                raise FileError(message, hint=error.hint) from None
         return found or declared(call) or keep(call)
 
     def finish(self) -> None:
@@ -120,7 +121,7 @@ class Reader:
         if isinstance(item, Value):
             return self.graph.type(item.name)
         if isinstance(item, Sizes):
-            return TensorType("i64", () if item.scalar else (len(item.dims),))
+            return TensorType(item.dtype, () if item.scalar else (len(item.dims),))
         assert isinstance(item, Known), "an input that is left out has no type"
         return array_type(item.array, item.name)
 
@@ -136,7 +137,8 @@ class Reader:
         if isinstance(item, Sizes):
             parts = [self.size(d) for d in item.dims]
             whole = parts[0] if len(parts) == 1 else self.builder("concat", *parts, axis=0)
-            return self.builder("squeeze", whole, axes=(0,)) if item.scalar else whole
+            whole = self.builder("squeeze", whole, axes=(0,)) if item.scalar else whole
+            return whole if item.dtype == "i64" else self.builder("cast", whole, dtype=item.dtype)
         assert isinstance(item, Known)
         kind = self.type(item)
         if item.array.size <= CONSTANT or not item.name:

@@ -81,8 +81,9 @@ def on_sizes(call: Call) -> Sequence[Item] | None:
 def cast(call: Call) -> Sequence[Item] | None:
     """Sizes stay what they are among whole numbers; what has its type already is not converted."""
     to = DTYPE_OF.get(call.attrs["to"], "")
-    if isinstance(call.item(0), Sizes) and to in ("i64", "i32"):
-        return [call.item(0)]
+    sizes = call.item(0)
+    if isinstance(sizes, Sizes) and to in ("i64", "i32", "f32", "f64"):
+        return [Sizes(sizes.dims, sizes.scalar, to)]
     return [call.item(0)] if call.type(0).dtype == to else None
 
 
@@ -201,8 +202,9 @@ def reshape(call: Call) -> Sequence[Item] | None:
     shape, x = call.sizes(1), call.type(0)
     if shape is None:
         return None
-    if isinstance(call.item(0), Sizes):
-        return [sized(call.item(0).dims, scalar=not shape)] if len(shape) < 2 else None  # type: ignore[union-attr]
+    sizes = call.item(0)
+    if isinstance(sizes, Sizes):
+        return [Sizes(sizes.dims, not shape, sizes.dtype)] if len(shape) < 2 else None
     dims = [x.shape[i] if d == 0 and not call.attrs["allowzero"] else d for i, d in enumerate(shape)]
     if dims.count(-1) == 1:
         at = dims.index(-1)
@@ -263,7 +265,7 @@ def squeeze(call: Call) -> Sequence[Item] | None:
     """Sizes as a list or by themselves; all axes of size 1 where none is named."""
     x = call.item(0)
     if isinstance(x, Sizes):
-        return [Sizes(x.dims, not x.scalar)] if len(x.dims) == 1 else None
+        return [Sizes(x.dims, not x.scalar, x.dtype)] if len(x.dims) == 1 else None
     if call.node.op_type == "Unsqueeze" or call.has(1):
         return None
     ones = tuple(i for i, d in enumerate(call.type(0).shape) if d == 1)
@@ -304,10 +306,13 @@ def constant_of_shape(call: Call) -> Sequence[Item] | None:
 
 @rule("Range")
 def range_(call: Call) -> Sequence[Item] | None:
-    """Whole numbers in steps of one."""
+    """Whole numbers in steps of one, in any element type."""
     ends = [call.sizes(k) for k in range(3)]
-    if any(e is None for e in ends) or call.type(0).dtype != "i64" or ends[2] != (1,):
+    if ends[2] != (1,) or ends[0] is None or ends[1] is None:
         return None
-    (start,), (stop,) = ends[0] or (0,), ends[1] or (0,)
-    count = call.build("arange", stop=stop - start)
-    return [Value(count if start == 0 else call.build("add", count, call.reader.value(sized([start]))))]
+    (start,), (stop,) = ends[0], ends[1]
+    dtype = call.type(0).dtype
+    found = call.build("arange", stop=stop - start)
+    found = found if dtype == "i64" else call.build("cast", found, dtype=dtype)
+    first = call.reader.value(sized([start], dtype=dtype))
+    return [Value(found if start == 0 else call.build("add", found, first))]

@@ -8,7 +8,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from rnnc.dims import Dim
+from rnnc.dims import Dim, names, substitute
 from rnnc.errors import TypeMismatch
 from rnnc.ops.declare import Onnx, op, same_dim, same_dtype
 from rnnc.ops.shape import pad
@@ -26,11 +26,15 @@ def _windows(size: Dim, kernel: int, *, stride: int, padding: int, dilation: int
         if room < 0:
             raise TypeMismatch(f"a window of {dilation * (kernel - 1) + 1} does not fit {size} elements")
         return room // stride + 1
-    if stride != 1:
+    fixed = substitute(room, dict.fromkeys(names(room), 0))
+    assert isinstance(fixed, int)
+    try:
+        return (room - fixed) // stride + fixed // stride + 1 if stride != 1 else room + 1
+    except ValueError:
         raise TypeMismatch(
-            f"a window with stride {stride} along an axis of size {size}, known only when running"
-        )
-    return room + 1
+            f"a window with stride {stride} along an axis of size {size}, known only when running",
+            hint=f"Where it is time, let {stride} frames be one step: --block {stride}.",
+        ) from None
 
 
 def _convolved(

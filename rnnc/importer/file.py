@@ -1,0 +1,136 @@
+"""A file that is to be read: its model, and what is said of its inputs and outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, ValueInfoProto, inliner
+
+from rnnc.dims import Poly
+from rnnc.emit.manifest import decode
+from rnnc.errors import FileError
+from rnnc.importer.protos import Dims, array_type
+from rnnc.importer.states import check_pairs, evident, proposal
+from rnnc.inspect import manifest_of, read_model
+from rnnc.ir import Array
+
+#: The oldest and the newest opset that is read.
+OPSETS = (7, onnx.defs.onnx_opset_version())
+
+
+class File:
+    """A model with its inputs and outputs by name, the pairs of those that are states, and what is fixed.
+
+    ``initial`` has the initial values of states that the file itself states, and ``paths`` what it calls
+    them, by their inputs.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        state: Mapping[str, str] | None,
+        given: Collection[str],
+        constants: Mapping[str, Any],
+        forms: Collection[str],
+    ) -> None:
+        self.shown = os.fspath(path)
+        self.state, self.given = dict(state or {}), tuple(given)
+        self.model = _whole(read_model(self.shown), self.shown)
+        self.opsets = _opsets(self.model, self.shown)
+        fixed = {t.name for t in self.model.graph.initializer}
+        self.inputs = {i.name: i for i in self.model.graph.input if i.name not in fixed}
+        self.outputs = {o.name: o for o in self.model.graph.output}
+        self.initial: dict[str, Array] = {}
+        self.paths: dict[str, str] = {}
+        self.manifest = manifest_of(self.model)
+        if self.manifest is not None:
+            self._take(self.manifest, forms)
+        elif state is None and (pairs := evident([*self.inputs.values()], [*self.outputs.values()])):
+            raise FileError(
+                f"{self.shown} does not say which of its tensors are states",
+                hint=f"These seem to be: {proposal(pairs)}. Give them, or others; "
+                "give --state none if there are none.",
+            )
+        for name in (*given, *constants):
+            self.input(name)
+        self.constants = {name: _constant(name, v, self.inputs[name]) for name, v in constants.items()}
+        check_pairs(self.state, self.inputs, self.outputs, {*self.given, *constants})
+
+    def input(self, name: str) -> ValueInfoProto:
+        """The input of that name; :class:`FileError` if there is none."""
+        if name not in self.inputs:
+            raise FileError(f"the file has no input {name!r}", hint=f"It has {', '.join(self.inputs)}.")
+        found: ValueInfoProto = self.inputs[name]
+        return found
+
+    def _take(self, manifest: Mapping[str, Any], forms: Collection[str]) -> None:
+        """Take from a file of our own what it says of its states and given inputs."""
+        if manifest["form"] not in forms:
+            raise FileError(
+                f"{self.shown} is in the {manifest['form']} form, and cannot be read as a {min(forms)}",
+                hint='Read it as what it is: one in the form "step" as it is, others with --time.',
+            )
+        for s in manifest["states"]:
+            self.state.setdefault(s["output"], s["input"])
+            self.initial[s["input"]] = decode(s["initial"], s["dtype"])
+            self.paths[s["input"]] = s["name"]
+        self.given += tuple(i["name"] for i in manifest["inputs"] if i["kind"] == "given")
+
+
+def _whole(model: ModelProto, shown: str) -> ModelProto:
+    """The model, its own functions written out."""
+    names_ = [o.name for o in model.graph.output]
+    if not names_:
+        raise FileError(f"{shown} computes nothing: its graph has no output")
+    inputs = [i.name for i in model.graph.input]
+    for kind, found in (("inputs", inputs), ("outputs", names_)):
+        twice = next((n for n in found if found.count(n) > 1), None)
+        if twice is not None:
+            raise FileError(f"{shown} has two {kind} {twice!r}")
+    _once(model.graph, shown)
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError) as error:
+        raise FileError(f"{shown} has functions that cannot be written out: {error}") from None
+
+
+def _once(graph: GraphProto, shown: str) -> None:
+    """Refuse a graph that gives one name to two tensors."""
+    seen: set[str] = {i.name for i in graph.input}
+    for node in graph.node:
+        for name in node.output:
+            if name and name in seen:
+                raise FileError(f"{shown} has two tensors of the name {name!r}")
+            seen.add(name)
+
+
+def _opsets(model: ModelProto, shown: str) -> dict[str, int]:
+    found = {"" if o.domain == "ai.onnx" else o.domain: int(o.version) for o in model.opset_import}
+    version = found.get("", OPSETS[1])
+    if not OPSETS[0] <= version <= OPSETS[1]:
+        oldest, newest = OPSETS
+        raise FileError(f"{shown} is of opset {version}, and those that are read are {oldest} to {newest}")
+    return found
+
+
+def _constant(name: str, value: Any, info: ValueInfoProto) -> Array:
+    """A value for an input, in the input's type."""
+    kind = Dims().type(info.type, name)
+    array = np.asarray(value)
+    if kind is None:
+        return array
+    array = array.astype(kind.numpy)
+    fits = array.ndim == kind.rank and all(
+        isinstance(d, Poly) or d == n for d, n in zip(kind.shape, array.shape, strict=True)
+    )
+    if array.ndim == 0 and all(isinstance(d, int) for d in kind.shape):
+        return np.broadcast_to(array, tuple(d for d in kind.shape if isinstance(d, int)))
+    if not fits:
+        raise FileError(f"the constant {name!r} is {array_type(array)}, and the input is {kind}")
+    return array
