@@ -8,7 +8,7 @@ first brought to it, one by one (:mod:`rnnc.importer.modern`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from onnx import GraphProto, NodeProto
@@ -34,6 +34,7 @@ class Reader:
     """Reads the nodes of one ONNX graph into a graph of ours.
 
     ``outer`` is the reader of the graph around a body, from which what the body captures is taken.
+    ``instead`` gives other items for tensors, made when their nodes have been read.
     """
 
     def __init__(self, context: Context, graph: Graph, outer: Reader | None = None) -> None:
@@ -43,6 +44,7 @@ class Reader:
         self.captured: list[tuple[Input, str]] = []
         self._values: dict[int, tuple[Item, str]] = {}
         self._names: dict[str, str] = {}
+        self.instead: dict[str, Callable[[], Item]] = {}
 
     # -- reading ------------------------------------------------------------------------------------------
     def read(self, proto: GraphProto) -> None:
@@ -71,7 +73,7 @@ class Reader:
         results = self._results(Call(self, node, domain, inputs, attrs))
         for name, item in zip(node.output, results, strict=False):
             if name:
-                self.items[name] = item
+                self.items[name] = item = self.instead[name]() if name in self.instead else item
                 if isinstance(item, Value) and item.name.startswith("%"):
                     self._names.setdefault(item.name, name)
 

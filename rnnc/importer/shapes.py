@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -193,7 +193,18 @@ def split(call: Call) -> Sequence[Item] | None:
             return None
         part = -(-room // count)
         sizes = (*[part] * (count - 1), room - part * (count - 1))
+    fixed = [d for d in sizes if isinstance(d, int)]
+    if isinstance(x.shape[axis], Poly) and len(fixed) == len(sizes):
+        return [Value(v) for v in _slices(call, axis, fixed)]
     return call.reader.results(call.build("split", call.value(0), axis=axis, sizes=tuple(sizes)))
+
+
+def _slices(call: Call, axis: int, sizes: Sequence[int]) -> Iterator[str]:
+    """Parts of fixed sizes along an axis whose own size is not fixed."""
+    at = 0
+    for size in sizes:
+        yield call.build("slice", call.value(0), axis=axis, start=at, stop=at + size)
+        at += size
 
 
 @rule("Reshape")

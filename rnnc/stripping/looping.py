@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import networkx as nx
 import numpy as np
 
 from rnnc.ir import Array
 from rnnc.loops.regions import operands
+from rnnc.machine.evaluate import Function
 from rnnc.ops import OPS
 from rnnc.stripping.places import STEPS, CannotStream, Place, Stripped, grows, growth
 from rnnc.stripping.strip import Found, Stripping, along
+from rnnc.types import TensorType, Type
 
 #: How many states each native op has.
 STATES = {"lstm": 2, "gru": 1, "rnn": 1}
@@ -102,27 +105,27 @@ def carried(s: Stripping, start: str, path: str, backward: bool) -> tuple[str, s
 
 
 def known(s: Stripping, value: str) -> Array | None:
-    """The elements of an initial value, which may broadcast; ``None`` for zeros."""
+    """The elements of an initial value, without the axes that it only repeats along; ``None`` for zeros."""
     node = s.new[value]
-    if node.op == "const":
-        array: Array = node.attrs["value"]
-        return array if array.any() else None
-    below = s.new.operands(value)
     if node.op == "expand":
-        found = known(s, below[0])
-        return found if found is None or found.ndim == 0 else np.broadcast_to(found, _sizes(s, value))
-    if node.op in ("slice", "unsqueeze", "squeeze", "transpose", "reshape", "concat"):
-        if all(known(s, o) is None for o in below):
-            return None
-        values = [known(s, o) for o in below]
-        if len(values) == 1 and values[0] is not None and values[0].ndim == 0:
-            return values[0]
-    raise CannotStream("it starts from what is not known before: name its input with --state or --constant")
+        found = known(s, s.new.operands(value)[0])
+        if found is None or found.ndim == 0 or not s.new.type(value).names():
+            return found
+    below = {value, *nx.ancestors(s.new.nx, value)}
+    if any(s.new[v].op in ("input", "init") or _open(s.new[v].type) for v in below):
+        raise CannotStream(
+            "it starts from what is not known before: name its input with --state or --constant"
+        )
+    params = {v: np.asarray(s.old.interface.params[v]) for v in below if s.new[v].op == "param"}
+    part = s.new.copy()
+    part.outputs, part.finals = {"start": value}, {}
+    array: Array = Function(part)(params)[value]
+    return array if array.any() else None
 
 
-def _sizes(s: Stripping, value: str) -> tuple[int, ...]:
-    shape = s.new.type(value).shape
-    return tuple(d if isinstance(d, int) else 1 for d in shape)
+def _open(type: Type) -> bool:
+    """Whether a type has sizes that are not known."""
+    return isinstance(type, TensorType) and bool(type.names())
 
 
 @along("region")
