@@ -21,8 +21,9 @@ from rnnc.frontend import language
 from rnnc.frontend.layers import Chain, Layer, flip, unroll
 from rnnc.frontend.locations import here
 from rnnc.frontend.nets import Net, net
+from rnnc.frontend.scope import looks_like_weight
 from rnnc.frontend.signature import REQUIRED
-from rnnc.frontend.values import Value
+from rnnc.frontend.values import Delay, Field, Value
 
 #: Whole numbers are no larger, as in Julia.
 _LARGEST = 2**63
@@ -155,7 +156,8 @@ def _product(a: Any, b: Any) -> Any:
         return _plain(lambda x, y: x * y, a, b)
     if _number(a) or _number(b):
         return a * b
-    if isinstance(a, Value) and isinstance(b, Value) and b.batched:
+    weight = isinstance(b, Delay) and isinstance(b.of, Field) and looks_like_weight(b.of)
+    if isinstance(a, Value) and isinstance(b, Value) and b.batched and not weight:
         _refuse(
             f"* multiplies by a matrix, and {b.label} is a row for each sequence",
             "Element by element it is .*" if a.batched else f"Write {b.label} * {a.label}: values are rows.",

@@ -12,7 +12,7 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from lark import Token, Tree
 
@@ -42,7 +42,9 @@ class Function:
 
 
 def function_of(source: JuliaSource, tree: Tree[Token], is_net: bool = False) -> Function:
-    """The function that a tree writes: ``function … end``, ``x -> …`` or ``f(x) = …``."""
+    """The function that a tree writes: ``function … end``, ``x -> …`` or ``f(x) = …``; ``@net`` or not."""
+    if tree.data == "net":
+        (tree,), is_net = cast("list[Tree[Token]]", parts(tree)), True
     match tree.data:
         case "function" | "named_function":
             *name, given, block = parts(tree)
@@ -65,6 +67,8 @@ def function_of(source: JuliaSource, tree: Tree[Token], is_net: bool = False) ->
             callee, given = parts(left)
             assert isinstance(given, Tree)
             title, body, found = str(callee), _block(right), parts(given)
+    if not body:
+        raise source.fault("this function is empty", tree, "Its last line is what it gives.")
     parameters = [p for p in found if isinstance(p, Token) and p.type == "NAME"]
     if len(parameters) != len(found):
         wrong = next(p for p in found if not (isinstance(p, Token) and p.type == "NAME"))
@@ -127,6 +131,7 @@ class Names:
         self.is_net = function is not None and function.is_net
         self.bound: set[str] = set()
         self.later: set[str] = set()
+        self.pending: set[str] = set()
         self.used: dict[str, Token] = around.used if around else {}
 
     def local(self, name: str) -> bool:
@@ -162,10 +167,7 @@ class Translator:
                 raise self.source.fault(f"{token} is declared twice", token, "Give each its own name.")
             names.bound.add(name_of(token))
         names.later = {name_of(t) for s in function.body for t in assigned(s)}
-        if not function.body:
-            raise self.source.fault(
-                "this function has no body", function.at, "Its last line is what it gives."
-            )
+        names.pending = names.later & set(map(name_of, function.fields))
         body: list[ast.stmt] = []
         for i, statement in enumerate(function.body):
             body += self.statement(statement, names, final=i == len(function.body) - 1)
@@ -212,7 +214,9 @@ class Translator:
         for count in counts:
             value = self.call(",", [value, ast.Constant(count)], right)
         stores = [self.named(left, ast.Store()) for left in lefts]
-        names.bound |= {name_of(t) for left in lefts for t in left}
+        now = {name_of(t) for left in lefts for t in left}
+        names.bound |= now
+        names.pending -= now
         made: list[ast.stmt] = [self.at(ast.Assign(stores, value), statement)]
         if final:
             made.append(self.at(ast.Return(self.named(lefts[0], ast.Load())), statement))
@@ -301,6 +305,12 @@ class Translator:
     def name(self, token: Token, names: Names) -> ast.expr:
         """What a name is bound to."""
         name = name_of(token)
+        if name in names.pending:
+            raise self.source.fault(
+                f"{name} is read before it is assigned, where it has no value at this step yet",
+                token,
+                f"Write {name}{{-1}} for its value one step ago, or assign to another name.",
+            )
         if not names.local(name):
             if names.ever(name):
                 raise self.source.fault(
@@ -349,15 +359,19 @@ class Translator:
             raise self.source.fault(
                 "another step is read outside of a net", part, "Write @net before the function."
             )
-        if isinstance(value, Token) and value.type == "NAME" and not names.local(name_of(value)):
-            name = name_of(value)
-            if names.ever(name) or not self.defined(value):
-                raise self.source.fault(
-                    f"{name}{{{k}}} is read before {name} has a value, and {name} is no field",
-                    part,
-                    f"Add {name} to the fields of the struct: a state starts at 0.",
-                )
-        return self.call("{}", [self.expression(value, names), ast.Constant(k)], part)
+        if not isinstance(value, Token) or value.type != "NAME":
+            return self.call("{}", [self.expression(value, names), ast.Constant(k)], part)
+        name = name_of(value)
+        if not names.local(name) and (names.ever(name) or not self.defined(value)):
+            raise self.source.fault(
+                f"{name}{{{k}}} is read before {name} has a value, and {name} is no field",
+                part,
+                f"Add {name} to the fields of the struct: a state starts at 0.",
+            )
+        pending, names.pending = names.pending, set()
+        of = self.name(value, names)
+        names.pending = pending
+        return self.call("{}", [of, ast.Constant(k)], part)
 
     def item(self, part: Part, names: Names) -> ast.expr:
         """What stands in an index, where the first is 1 and the last is ``end``; Python counts from 0."""
@@ -380,7 +394,7 @@ class Translator:
             raise self.source.fault(
                 "an index is a whole number from 1 on",
                 part,
-                "Write v[:, 1:3] for three features; y{-1} is a step ago.",
+                "Write v[:, 1:3]; y{-1} is one step ago.",
             )
         return found
 

@@ -72,6 +72,7 @@ class Uses:
                 self.visit(inner[0], True, factor)
             case "delay" if isinstance(inner[0], Token):
                 self.delayed.add(name_of(inner[0]))
+                self.matrices |= {name_of(inner[0])} if matrix else set()
             case "delay":
                 self.visit(inner[0])
             case "index":

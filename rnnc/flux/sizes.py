@@ -49,7 +49,7 @@ def _size(name: str) -> Poly:
 
 def _unsized(name: str, role: Role) -> Init:
     """A field's initialiser, its sizes unknown."""
-    dims = tuple(_size(f"?{name}{axis}") for axis in ((1, 2) if role == "matrix" else ("",)))
+    dims = tuple(_size(f"?{name}{axis}") for axis in ((1, 2) if role == "matrix" else (1,)))
     return Glorot(dims, "f32") if role in ("matrix", "vector") else Constant(dims, "f32", 0)
 
 
@@ -60,15 +60,10 @@ def _called(trace: Trace, found: Mapping[str, tuple[Dim, ...]], outputs: tuple[V
     known: dict[Dim, str] = {}
     for name, shape in inputs.items():
         known.setdefault(shape[0], "in" if len(inputs) == 1 else f"in_{name}")
-    for i, v in enumerate(outputs):
-        shape = trace.sizes.type(v.type).shape[1:]
-        if shape and shape[0] not in known:
-            known[shape[0]] = "out" if len(outputs) == 1 else f"out_{i + 1}"
-    called: dict[str, Dim] = {}
-    for name in free:
-        title = known.get(_size(name), f"size_{name.lstrip('?')}")
-        called[name] = _size(title)
-    return called
+    if len(outputs) == 1:
+        for size in trace.sizes.type(outputs[0].type).shape[1:2]:
+            known.setdefault(size, "out")
+    return {name: _size(known.get(_size(name), name.lstrip("?"))) for name in free}
 
 
 def _in_order(d: Dim) -> list[str]:

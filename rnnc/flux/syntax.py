@@ -93,6 +93,9 @@ REASONS = {
         "arrays are not written in the source",
         "Weights start at random and are loaded from a file; hcat(a, b) joins features.",
     ),
+    "LEFT": ("'(' stands apart from what is before it", "A call is written f(x), without a space."),
+    "LEFT_BRACE": ("'{{' stands apart from what is before it", "A delay is written y{-1}, without a space."),
+    "DELAY": ("type parameters are not supported", "Leave them out: sizes are found from the equations."),
     "RADIX": ("'{}' is not supported", "Write the number in decimal."),
     "DOT": ("fields of values, and modules, are not supported", "Write the name alone."),
 }  # fmt: skip

@@ -62,6 +62,7 @@ DELAY.2: /{_BEFORE}\{{/
 INDEX.2: /{_BEFORE}\[/
 LEFT: "("
 RIGHT: ")"
+LEFT_BRACE: "{{"
 RIGHT_BRACE: "}}"
 LEFT_BRACKET: "["
 RIGHT_BRACKET: "]"
@@ -120,7 +121,7 @@ class LineEnds(PostLex):
 
     #: Tokens that the grammar does not know: they are read all the same, for an error to name them.
     always_accept = (
-        *("NEWLINE", "SEMICOLON", "LEFT_BRACKET", "DOT", "RADIX", "OTHER"),
+        *("NEWLINE", "SEMICOLON", "LEFT_BRACKET", "LEFT_BRACE", "DOT", "RADIX", "OTHER"),
         *("MACRO", "UNSUPPORTED", "TYPED", "LOGIC", "UPDATE"),
     )
 
@@ -129,19 +130,18 @@ class LineEnds(PostLex):
         inside: list[str] = []  # the brackets and blocks that are open, by what opened them
         before, ended = "", None
         for token in stream:
-            if (
-                token.type == "SEMICOLON" and (not inside or inside[-1] in _BLOCKS)
-            ) or token.type == "NEWLINE":
+            around = inside[-1] if inside else ""
+            if token.type == "NEWLINE" or (token.type == "SEMICOLON" and around in ("", *_BLOCKS)):
                 ended = ended or token
                 continue
             if ended is not None:
-                kind = _separator(inside[-1] if inside else "", before, token.type)
+                kind = _separator(around, before, token.type)
                 if kind:
                     yield _as(kind, ended)
                 ended = None
             if token.type == "CALL" and before in ("COEFFICIENT", "FUNCTION", "RETURN"):
                 token = _as("LEFT", token)
-            if token.type in _CLOSING or token.type == "END":
+            if token.type in _CLOSING or (token.type == "END" and around in _BLOCKS):
                 inside[-1:] = []
             elif token.type in _OPENING or token.type in _BLOCKS:
                 inside.append(token.type)

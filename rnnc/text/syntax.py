@@ -53,7 +53,7 @@ class Source:
 
     def end(self) -> Token:
         """A token behind the last one."""
-        before = self.text.rstrip().split("\n")
+        before = self.code.rstrip().split("\n")
         line, column = len(before), len(before[-1]) + 1
         return Token("", "", line=line, column=column, end_line=line, end_column=column + 1)
 
