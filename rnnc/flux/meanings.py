@@ -52,6 +52,15 @@ def identity(x: Any) -> Any:
     return x
 
 
+def chain(*items: Any) -> Chain:
+    """Layers and functions of values, one after another."""
+    for item in items:
+        known = _KNOWN.get(item) if isinstance(item, FunctionType) else None
+        if known and not known.computes:
+            _refuse(f"{shown(item)} is made of layers, and takes no value", "Write it with its arguments.")
+    return Chain(*items)
+
+
 FUNCTIONS: Mapping[str, Known] = {
     "σ": _each(e.sigmoid),
     "sigmoid": _each(e.sigmoid),
@@ -80,7 +89,7 @@ FUNCTIONS: Mapping[str, Known] = {
     "softmax": Known(language.softmax),
     "logsoftmax": Known(language.log_softmax),
     "hcat": Known(language.concat, 1, math.inf),
-    "Chain": Known(Chain, 0, math.inf, computes=False),
+    "Chain": Known(chain, 0, math.inf, computes=False),
     "flip": Known(flip, computes=False),
     "unroll": Known(unroll, 2, 2, computes=False),
     "Bidirectional": Known(cells.Bidirectional, 2, 2, computes=False),
@@ -221,7 +230,7 @@ def _call(function: Any, *args: Any) -> Any:
     """``f(x)``: a function or a layer on values, or a net on sizes and layers."""
     if isinstance(function, Layer):
         return _layer(function, args)
-    known = _KNOWN.get(function) if isinstance(function, (FunctionType, type)) else None
+    known = _KNOWN.get(function) if isinstance(function, FunctionType) else None
     if known is None and not isinstance(function, FunctionType):
         _refuse(f"{shown(function)} is no function", "A product is written with *, as in 2 * (x + 1).")
     least, most = (known.least, known.most) if known else (function.__code__.co_argcount,) * 2
@@ -238,7 +247,7 @@ def _call(function: Any, *args: Any) -> Any:
 
 def _each_call(function: Any, *args: Any) -> Any:
     """``f.(x)``: a function element by element."""
-    known = _KNOWN.get(function) if isinstance(function, (FunctionType, type)) else None
+    known = _KNOWN.get(function) if isinstance(function, FunctionType) else None
     if isinstance(function, Layer) or (known and not known.elementwise):
         _refuse(f"{shown(function)} does not work element by element", "Call it without the dot.")
     return _call(function, *args)

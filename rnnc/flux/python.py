@@ -247,6 +247,10 @@ class Translator:
                 return self.at(ast.Tuple([self.expression(p, names) for p in inner], ast.Load()), part)
             case "infix":
                 left, symbol, right = inner
+                if operator(symbol) not in MEANINGS:
+                    raise self.source.fault(
+                        f"'{symbol}' is not supported", symbol, "Values are divided by ./"
+                    )
                 return self.call(operator(symbol), [self.expression(p, names) for p in (left, right)], part)
             case "prefix":
                 symbol, value = inner
