@@ -160,7 +160,9 @@ class Definitions:
             return name in CONSTANTS or name in FUNCTIONS or self._find(name, line) is not None
 
         names = Names(None, None, defined)
-        translator = Translator(source, defined, lambda: [*self._bound, *CONSTANTS, *FUNCTIONS])
+        translator = Translator(
+            source, defined, lambda: self._bound.keys() | CONSTANTS.keys() | FUNCTIONS.keys()
+        )
         definition = translator.function(function, names)
         return translator.compiled(definition, {n: self._value(n, line) for n in names.used})
 

@@ -321,8 +321,8 @@ class Translator:
                     f"{name} is read before it is assigned", token, "Assign it on a line above this one."
                 )
             if not self.defined(token):
-                known = [*names.all(), *self.known()]
-                raise self.source.fault(f"{name} is not defined", token, did_you_mean(name, known))
+                known = names.all() | set(self.known())
+                raise self.source.fault(f"{name} is not defined", token, did_you_mean(name, sorted(known)))
             names.used.setdefault(name, token)
         return self.at(ast.Name(name, ast.Load()), token)
 
