@@ -16,6 +16,7 @@ of equations, and Julia is not needed.
 source       the text, read within bounds
 tokens       tokens, and what line ends mean
 syntax       the grammar, with Julia's precedence
+functions    the functions and assignments that it writes
 meanings     what operators and functions mean
 python       functions of the source as Python functions that stand where it stands
 roles        what the fields of a struct are: states, weights, layers

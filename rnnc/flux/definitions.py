@@ -13,8 +13,9 @@ from typing import Any
 from lark import Token, Tree
 
 from rnnc.errors import FileError
+from rnnc.flux.functions import Function, defines_function, function_of, targets
 from rnnc.flux.meanings import CONSTANTS, FUNCTIONS, MEANINGS
-from rnnc.flux.python import Function, Names, Translator, defines_function, function_of, targets
+from rnnc.flux.python import Names, Translator
 from rnnc.flux.roles import roles
 from rnnc.flux.sizes import declare
 from rnnc.flux.source import JuliaSource, Part, name_of

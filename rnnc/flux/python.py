@@ -10,117 +10,24 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from types import CodeType, FunctionType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from lark import Token, Tree
 
+from rnnc.flux.functions import Function, assigned, function_of, targets
 from rnnc.flux.meanings import MEANINGS
 from rnnc.flux.source import JuliaSource, Part, name_of
-from rnnc.flux.syntax import lines, parts
+from rnnc.flux.syntax import operator, parts
 from rnnc.text.syntax import did_you_mean
 
 _Node = TypeVar("_Node", bound=ast.expr | ast.stmt | ast.arg)
 
-_SPELLED = str.maketrans({"−": "-", "≤": "<=", "≥": ">=", "≠": "!="})
+#: What the definition of a function has from Python 3.12 on.
+_LATER: Mapping[str, Any] = {"type_params": []}
 
 #: Longer whole numbers do not fit 64 bits.
 _DIGITS = 18
-
-
-@dataclass
-class Function:
-    """A function of the source: its parameters and the statements of its body."""
-
-    name: str
-    parameters: list[Token]
-    body: list[Part]
-    at: Part
-    is_net: bool = False
-    fields: list[Token] = field(default_factory=list)
-
-
-def function_of(source: JuliaSource, tree: Tree[Token], is_net: bool = False) -> Function:
-    """The function that a tree writes: ``function … end``, ``x -> …`` or ``f(x) = …``; ``@net`` or not."""
-    if tree.data == "net":
-        (tree,), is_net = cast("list[Tree[Token]]", parts(tree)), True
-    match tree.data:
-        case "function" | "named_function":
-            *name, given, block = parts(tree)
-            assert isinstance(given, Tree) and isinstance(block, Tree)
-            found = parts(given)
-            title, body = str(name[0]) if name else "<net>", lines(block)
-        case "lambda":
-            left, right = parts(tree)
-            title, body = "<net>", _block(right)
-            inner = isinstance(left, Tree) and left.data in ("paren", "nothing") and parts(left)
-            found = inner or ([] if inner == [] else [left])
-            if len(found) == 1 and isinstance(found[0], Tree) and found[0].data == "tuple":
-                found = parts(found[0])
-        case _:
-            left, right = parts(tree)
-            assert isinstance(left, Tree)
-            if left.data == "net":
-                (left,), is_net = parts(left), True
-                assert isinstance(left, Tree)
-            callee, given = parts(left)
-            assert isinstance(given, Tree)
-            title, body, found = str(callee), _block(right), parts(given)
-    if not body:
-        raise source.fault("this function is empty", tree, "Its last line is what it gives.")
-    parameters = [p for p in found if isinstance(p, Token) and p.type == "NAME"]
-    if len(parameters) != len(found):
-        wrong = next(p for p in found if not (isinstance(p, Token) and p.type == "NAME"))
-        raise source.fault("a parameter is a name", wrong, "Write the names alone, as in function (x, h).")
-    return Function(title, parameters, body, tree, is_net)
-
-
-def defines_function(statement: Part) -> bool:
-    """Whether a statement is ``f(x) = …``, with ``@net`` or without."""
-    if not isinstance(statement, Tree) or statement.data != "assignment":
-        return False
-    left = parts(statement)[0]
-    if isinstance(left, Tree) and left.data == "net":
-        left = parts(left)[0]
-    return isinstance(left, Tree) and left.data == "call" and isinstance(parts(left)[0], Token)
-
-
-def _block(part: Part) -> list[Part]:
-    """The statements of what stands right of an arrow."""
-    while isinstance(part, Tree) and part.data in ("paren", "block_of"):
-        (inner,) = parts(part)
-        if part.data == "block_of":
-            assert isinstance(inner, Tree)
-            return lines(inner)
-        part = inner
-    return [part]
-
-
-def operator(symbol: Part) -> str:
-    """An operator as :data:`~rnnc.flux.meanings.MEANINGS` spells it."""
-    return str(symbol).translate(_SPELLED)
-
-
-def targets(source: JuliaSource, left: Part) -> list[Token]:
-    """The names that an assignment binds."""
-    found = parts(left) if isinstance(left, Tree) and left.data == "tuple" else [left]
-    names = [p for p in found if isinstance(p, Token) and p.type == "NAME"]
-    if len(names) != len(found):
-        raise source.fault("only names can be assigned", left, "Write y = …, or a, b = … for several values.")
-    return names
-
-
-def assigned(statement: Part) -> list[Token]:
-    """The names that a line of a body binds, as far as it is well-formed."""
-    while isinstance(statement, Tree) and statement.data == "paren":
-        (statement,) = parts(statement)
-    found: list[Token] = []
-    while isinstance(statement, Tree) and statement.data == "assignment":
-        left, statement = parts(statement)
-        several = parts(left) if isinstance(left, Tree) and left.data == "tuple" else [left]
-        found += [p for p in several if isinstance(p, Token) and p.type == "NAME"]
-    return found
 
 
 class Names:
@@ -178,9 +85,7 @@ class Translator:
             kw_defaults=[None] * len(function.fields),
             defaults=[],
         )
-        made = ast.FunctionDef(function.name, arguments, body, [], None)
-        if hasattr(made, "type_params"):
-            made.type_params = []
+        made = ast.FunctionDef(function.name, arguments, body, [], None, **_LATER)
         return self.at(made, function.at)
 
     def statement(self, statement: Part, names: Names, final: bool) -> list[ast.stmt]:
@@ -195,11 +100,12 @@ class Translator:
             value = parts(statement)
             if not value:
                 raise self.source.fault("return gives nothing here", statement, "Write return y.")
-            return [self.at(ast.Return(self.expression(value[0], names)), statement)]
+            before, given = self.nested(value[0], names)
+            return [*before, self.at(ast.Return(given), statement)]
         if isinstance(statement, Tree) and statement.data == "assignment":
             return self.assignment(statement, names, final)
-        before, value_ = self.nested(lambda: self.expression(statement, names), names)
-        made: ast.stmt = ast.Return(value_) if final else ast.Expr(value_)
+        before, given = self.nested(statement, names)
+        made: ast.stmt = ast.Return(given) if final else ast.Expr(given)
         return [*before, self.at(made, statement)]
 
     def assignment(self, statement: Tree[Token], names: Names, final: bool) -> list[ast.stmt]:
@@ -209,7 +115,7 @@ class Translator:
         while isinstance(right, Tree) and right.data == "assignment":
             left, right = parts(right)
             lefts.append(targets(self.source, left))
-        before, value = self.nested(lambda: self.expression(right, names), names)
+        before, value = self.nested(right, names)
         counts = {len(left) for left in lefts} - {1}
         for count in counts:
             value = self.call(",", [value, ast.Constant(count)], right)
@@ -222,10 +128,10 @@ class Translator:
             made.append(self.at(ast.Return(self.named(lefts[0], ast.Load())), statement))
         return [*before, *made]
 
-    def nested(self, make: Callable[[], ast.expr], names: Names) -> tuple[list[ast.stmt], ast.expr]:
-        """An expression, and before it the definitions of the functions that are written in it."""
+    def nested(self, part: Part, names: Names) -> tuple[list[ast.stmt], ast.expr]:
+        """The definitions of the functions that are written in an expression, and the expression."""
         outer, self._inner = self._inner, []
-        value = make()
+        value = self.expression(part, names)
         inner, self._inner = self._inner, outer
         return inner, value
 

@@ -18,10 +18,10 @@ from typing import Literal
 
 from lark import Token, Tree
 
+from rnnc.flux.functions import Function, assigned
 from rnnc.flux.meanings import FUNCTIONS
-from rnnc.flux.python import Function, assigned, operator
 from rnnc.flux.source import JuliaSource, Part, name_of
-from rnnc.flux.syntax import parts
+from rnnc.flux.syntax import operator, parts
 
 Role = Literal["state", "local", "layer", "matrix", "vector", "bias"]
 

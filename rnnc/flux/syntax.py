@@ -122,6 +122,9 @@ _PUNCTUATION = frozenset(
 _RESERVED = frozenset({"None", "True", "False", "__debug__"})
 
 
+_SPELLED = str.maketrans({"−": "-", "≤": "<=", "≥": ">=", "≠": "!="})
+
+
 @cache
 def _language() -> Language:
     return Language(
@@ -154,6 +157,11 @@ def parts(tree: Tree[Token]) -> list[Part]:
     """What a tree is made of, without brackets and commas."""
     drop = _PUNCTUATION - {"END"} if tree.data in ("index", "range") else _PUNCTUATION
     return [c for c in tree.children if not (isinstance(c, Token) and c.type in drop)]
+
+
+def operator(symbol: Part) -> str:
+    """An operator in ASCII, with its dot if it has one."""
+    return str(symbol).translate(_SPELLED)
 
 
 def _leaf(tree: Tree[Token]) -> Part:
