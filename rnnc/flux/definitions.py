@@ -14,7 +14,7 @@ from lark import Token, Tree
 
 from rnnc.errors import FileError
 from rnnc.flux.functions import Function, defines_function, function_of, targets
-from rnnc.flux.meanings import CONSTANTS, FUNCTIONS, MEANINGS
+from rnnc.flux.meanings import CONSTANTS, FUNCTIONS, MEANINGS, STARTS, not_a_start
 from rnnc.flux.python import Names, Translator
 from rnnc.flux.roles import roles
 from rnnc.flux.sizes import declare
@@ -145,7 +145,14 @@ class Definitions:
                 assert isinstance(definition.part, Tree)
                 function = function_of(self._source, definition.part)
                 made = self._compiled(self._source, function, None)
-                return Net(made) if function.is_net else made
+                if not function.is_net:
+                    return made
+                starts: list[Any] = []
+                for token in function.states:
+                    starts += [name_of(token), self._value(name_of(token), None)]
+                    if wrong := not_a_start(starts[-1]):
+                        raise self._source.fault(f"the state {token} {wrong}", token, STARTS)
+                return MEANINGS["@net"](made, *starts)
             return self._evaluate(self._source, definition.part, definition.line)
         finally:
             definition.waiting, self._depth = False, self._depth - 1

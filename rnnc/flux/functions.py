@@ -13,7 +13,11 @@ from rnnc.flux.syntax import lines, parts
 
 @dataclass
 class Function:
-    """A function of the source: its parameters and the statements of its body."""
+    """A function of the source: its parameters and the statements of its body.
+
+    The ``fields`` are those of its struct; ``states`` are names around it that it assigns and reads at
+    another step, found when it is translated.
+    """
 
     name: str
     parameters: list[Token]
@@ -21,6 +25,7 @@ class Function:
     at: Part
     is_net: bool = False
     fields: list[Token] = field(default_factory=list)
+    states: list[Token] = field(default_factory=list)
 
 
 def function_of(source: JuliaSource, tree: Tree[Token], is_net: bool = False) -> Function:

@@ -16,6 +16,7 @@ import numpy as np
 
 from rnnc import cells
 from rnnc.errors import LanguageError
+from rnnc.flux.sizes import declare
 from rnnc.frontend import elementwise as e
 from rnnc.frontend import language
 from rnnc.frontend.layers import Chain, Layer, flip, unroll
@@ -303,6 +304,24 @@ def _unpack(value: Any, count: int) -> Any:
     return value
 
 
+#: What to write where a state starts as something else than a number.
+STARTS = "Or make it a field of a struct, which starts at 0."
+
+
+def not_a_start(value: object) -> str:
+    """What is wrong with a value that a state is to start as."""
+    return "" if _number(value) else f"starts as {shown(value)}, and is to start as a number"
+
+
+def _net(function: FunctionType, *states: Any) -> Net:
+    """``@net``: of a function; ``states`` are names around it, each followed by the number that it is."""
+    starts = dict(zip(states[::2], states[1::2], strict=True))
+    for name, start in starts.items():
+        if not_a_start(start):
+            _refuse(f"the state {name} {not_a_start(start)}", STARTS)
+    return declare(function, dict.fromkeys(starts, "state"), starts) if starts else net(function)
+
+
 #: What the source's operators and brackets call, by names that no name in a source can have.
 MEANINGS: Mapping[str, Callable[..., Any]] = {
     **{symbol: _broadcast(f) for symbol, f in _EVERYWHERE.items()},
@@ -324,5 +343,5 @@ MEANINGS: Mapping[str, Callable[..., Any]] = {
     ":": slice,
     "'": _adjoint,
     ",": _unpack,
-    "@net": net,
+    "@net": _net,
 }

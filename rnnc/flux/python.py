@@ -67,26 +67,38 @@ class Translator:
     # -- functions ------------------------------------------------------------------------------------------
     def function(self, function: Function, names: Names) -> ast.FunctionDef:
         """The definition of a function, whose fields are keyword-only parameters."""
+        function.states = self.states(function, names) if function.is_net and not function.fields else []
         names = Names(function, names, self.defined)
-        given = [*function.parameters, *function.fields]
+        fields = [*function.fields, *function.states]
+        given = [*function.parameters, *fields]
         for i, token in enumerate(given):
             if name_of(token) in map(name_of, given[:i]):
                 raise self.source.fault(f"{token} is declared twice", token, "Give each its own name.")
             names.bound.add(name_of(token))
         names.later = {name_of(t) for s in function.body for t in assigned(s)}
-        names.pending = names.later & set(map(name_of, function.fields))
+        names.pending = names.later & set(map(name_of, fields))
         body: list[ast.stmt] = []
         for i, statement in enumerate(function.body):
             body += self.statement(statement, names, final=i == len(function.body) - 1)
         arguments = ast.arguments(
             posonlyargs=[],
             args=[self.at(ast.arg(name_of(p)), p) for p in function.parameters],
-            kwonlyargs=[self.at(ast.arg(name_of(f)), f) for f in function.fields],
-            kw_defaults=[None] * len(function.fields),
+            kwonlyargs=[self.at(ast.arg(name_of(f)), f) for f in fields],
+            kw_defaults=[None] * len(fields),
             defaults=[],
         )
         made = ast.FunctionDef(function.name, arguments, body, [], None, **_LATER)
         return self.at(made, function.at)
+
+    def states(self, function: Function, around: Names) -> list[Token]:
+        """The names around a function that it assigns and reads at another step: its states start so."""
+        delays = [d for s in function.body if isinstance(s, Tree) for d in s.find_data("delay")]
+        read = [parts(d)[0] for d in delays]
+        found = {name_of(t): t for t in read if isinstance(t, Token) and t.type == "NAME"}
+        own = {name_of(t) for s in function.body for t in assigned(s)} - set(
+            map(name_of, function.parameters)
+        )
+        return [t for name, t in found.items() if name in own and (around.local(name) or self.defined(t))]
 
     def statement(self, statement: Part, names: Names, final: bool) -> list[ast.stmt]:
         """One line of a body; the ``final`` one is what the function gives."""
@@ -192,8 +204,11 @@ class Translator:
                         part,
                         "Write @net x -> … or @net f(x) = …",
                     )
-                made_net = self.nameless(function_of(self.source, of, is_net=True), names)
-                return self.call("@net", [made_net], part)
+                function = function_of(self.source, of, is_net=True)
+                made = [self.nameless(function, names)]
+                for token in function.states:
+                    made += [ast.Constant(name_of(token)), self.name(token, names)]
+                return self.call("@net", made, part)
             case "assignment":
                 raise self.source.fault(
                     "an assignment is no value", part, "Give it a line of its own; '==' compares."

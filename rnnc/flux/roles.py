@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from lark import Token, Tree
 
 from rnnc.flux.functions import Function, assigned
 from rnnc.flux.meanings import FUNCTIONS
+from rnnc.flux.sizes import Role
 from rnnc.flux.source import JuliaSource, Part, name_of
 from rnnc.flux.syntax import operator, parts
-
-Role = Literal["state", "local", "layer", "matrix", "vector", "bias"]
 
 #: Finds the function of the file that a name means, if it means one.
 Find = Callable[[str], Function | None]

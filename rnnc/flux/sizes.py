@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import FunctionType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from rnnc.dims import Dim, Poly, names, substitute
-from rnnc.flux.roles import Role
 from rnnc.frontend.inits import Constant, Glorot, Init
 from rnnc.frontend.layers import Layer
 from rnnc.frontend.nets import Net, NetLayer, net
@@ -24,11 +23,20 @@ from rnnc.frontend.values import Value
 from rnnc.ir import Array
 from rnnc.types import TensorType
 
+#: What a field is; :mod:`rnnc.flux.roles` says how that is found.
+Role = Literal["state", "local", "layer", "matrix", "vector", "bias"]
 
-def declare(function: FunctionType, roles: Mapping[str, Role]) -> Net:
-    """The net of a function whose keyword-only parameters are fields, each with its size and initialiser."""
+
+def declare(
+    function: FunctionType, roles: Mapping[str, Role], starts: Mapping[str, float] | None = None
+) -> Net:
+    """The net of a function whose keyword-only parameters are fields, each with its size and initialiser.
+
+    ``starts`` are the numbers that states start at, where that is not 0.
+    """
     fields = {name: role for name, role in roles.items() if role != "local"}
-    arrays = {name: _unsized(name, role) for name, role in fields.items() if role != "layer"}
+    first = starts or {}
+    arrays = {n: _unsized(n, role, first.get(n, 0)) for n, role in fields.items() if role != "layer"}
     layers = [name for name, role in fields.items() if role == "layer"]
     function.__kwdefaults__ = {**arrays, **{name: _AnyLayer(name) for name in layers}}
     sketch = _Sketch(net(function), {d: _size(d) for i in arrays.values() for d in map(str, i.dims)}, {})
@@ -47,10 +55,10 @@ def _size(name: str) -> Poly:
     return Poly((((name,), 1),))
 
 
-def _unsized(name: str, role: Role) -> Init:
+def _unsized(name: str, role: Role, start: float) -> Init:
     """A field's initialiser, its sizes unknown."""
     dims = tuple(_size(f"?{name}{axis}") for axis in ((1, 2) if role == "matrix" else (1,)))
-    return Glorot(dims, "f32") if role in ("matrix", "vector") else Constant(dims, "f32", 0)
+    return Glorot(dims, "f32") if role in ("matrix", "vector") else Constant(dims, "f32", start)
 
 
 def _called(trace: Trace, found: Mapping[str, tuple[Dim, ...]], outputs: tuple[Value, ...]) -> dict[str, Dim]:

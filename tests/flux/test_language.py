@@ -197,6 +197,17 @@ def test_nets_without_a_struct(source, meant):
     assert graph(defined(f"f = @net {source}").f, 4) == graph(net(meant), 4)
 
 
+def test_states_that_start_as_a_name_around_them():
+    page = defined("""
+        y = 1
+        fibonacci = @net x -> (y = y{-1} + y{-2} + x)
+        @net powers(x) = (y = 2y{-1} + x)
+    """)
+    fibonacci = net(lambda x, *, y=rnnc.ones("in"): (y := y[-1] + y[-2] + x))
+    assert graph(page("fibonacci(3)")) == graph(fibonacci(3))
+    assert page("powers(1)")(np.zeros((4, 1, 1))).ravel().tolist() == [2, 4, 8, 16]
+
+
 def test_chains():
     page = defined("""
         using Flux
