@@ -97,16 +97,18 @@ from rnnc.frontend.running import reference
 if TYPE_CHECKING:
     from rnnc import cells
     from rnnc.compiler import Compiled, compile
+    from rnnc.flux import from_flux
     from rnnc.importer import from_onnx
     from rnnc.runtime import Stream
 
-#: What is imported when first asked for: these bring onnx and onnxruntime with them, or are written in rnnc.
+#: What is imported when first asked for: these bring other libraries with them, or are written in rnnc.
 _LATER = {
     "Compiled": ("rnnc.compiler", "Compiled"),
     "compile": ("rnnc.compiler", "compile"),
     "Stream": ("rnnc.runtime", "Stream"),
     "from_onnx": ("rnnc.importer", "from_onnx"),
     "cells": ("rnnc.cells", ""),
+    "from_flux": ("rnnc.flux", "from_flux"),
 }
 
 
@@ -149,6 +151,7 @@ __all__ = [
     "exp",
     "flip",
     "floor",
+    "from_flux",
     "from_onnx",
     "gather",
     "gelu",

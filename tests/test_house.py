@@ -39,6 +39,7 @@ passes
 frontend
 torch
 rnnc cells
+flux
 emit
 inspect ports
 stripping
@@ -54,6 +55,7 @@ __main__
 #: Imports against the layers, and why: (importer, imported) -> reason.
 UPWARD: dict[tuple[str, str], str] = {
     ("rnnc", "rnnc.compiler"): "the public face, loaded when it is asked for",
+    ("rnnc", "rnnc.flux"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.importer"): "the public face, loaded when it is asked for",
     ("rnnc.foreign", "rnnc.runtime.sessions"): "what onnx.reference cannot run; onnxruntime is reached there",
     ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",

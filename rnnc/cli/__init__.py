@@ -33,11 +33,13 @@ def cli() -> None:
     """Compile recurrent models, written as equations, to plain .onnx files.
 
     SRC is a Python file or an importable module, with what to take from it after a colon: a name, or an
-    expression such as LSTM(30, 15). Without one it is the module's `model`. SRC is run to find it.
+    expression such as LSTM(30, 15). Without one it is the module's `model`. SRC is run to find it. It may
+    also be a .jl file in the notation of the first Flux, which is read, not run.
 
     \b
       rnnc compile models/seed.py:chain -o chain.onnx            a whole sequence a call
       rnnc compile rnnc.cells:"LSTM(30, 15)" -o lstm.onnx --form step
+      rnnc compile models/recurrent.jl:"LSTM(30, 15)" -o lstm.onnx
       rnnc show    models/seed.py:chain                          the graph as text
       rnnc inspect lstm.onnx                                     loops, states, weights, cost
       rnnc run     chain.onnx --input x.npy -o y.npy

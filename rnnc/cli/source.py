@@ -1,11 +1,12 @@
-"""SRC: a Python file or module, and what to take from it.
+"""SRC: a Python file or module or a .jl file, and what to take from it.
 
     model.py                its `model`, or the only layer that it has
     model.py:lstm           that name
     model.py:LSTM(30, 15)   that expression, evaluated among the module's names
     package.module:lstm     likewise, of an importable module
+    model.jl:LSTM(30, 15)   likewise, in the notation of the first Flux; a .jl file is never run
 
-The module is run to find it. What goes wrong inside is told with the line that it went wrong on.
+A module is run to find it. What goes wrong inside is told with the line that it went wrong on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -39,9 +40,13 @@ def load(src: str) -> Layer | Unrolled:
         raise FileError(
             f"{where} is compiled, and SRC is Python", hint="rnnc inspect looks at compiled files."
         )
+    if where.endswith(".jl"):
+        defined = rnnc.from_flux(where)
+        name = expression.strip() or (DEFAULT if DEFAULT in defined else _only(defined.made(), where))
+        return _layer(defined(name), where, name)
     with told(where):
         module = _from_file(Path(where)) if where.endswith(".py") else _imported(where)
-    name = expression.strip() or _only(module, where)
+    name = expression.strip() or (DEFAULT if hasattr(module, DEFAULT) else _only(vars(module), where))
     return _layer(_evaluate(module, where, name), where, name)
 
 
@@ -71,24 +76,19 @@ def _imported(name: str) -> ModuleType:
         raise FileError(f"{name!r} is not the name of a module") from e
 
 
-def _only(module: ModuleType, where: str) -> str:
-    """The name that a module's model goes by when SRC does not say."""
-    names = _layers(module)
-    if hasattr(module, DEFAULT) or len(names) == 1:
-        return DEFAULT if hasattr(module, DEFAULT) else names[0]
+def _only(found: Mapping[str, Any], where: str) -> str:
+    """The name that the only layer of SRC goes by, among all its names."""
+    named = {n: v for n, v in found.items() if isinstance(v, Layer | Unrolled) and n[:1] != "_"}
+    names = [name for name, value in named.items() if not _open_sizes(value)]
+    if len(names) == 1:
+        return names[0]
     if not names:
-        nets = {n: sizes for n, v in vars(module).items() if (sizes := _open_sizes(v)) and n[:1] != "_"}
-        usage = next((_example(n, sizes) for n, sizes in nets.items()), "")
+        usage = next((_example(name, _open_sizes(net)) for name, net in named.items()), "")
         hint = f'Its nets need sizes, as in "{where}:{usage}".' if usage else ""
         raise FileError(f"{where} has no layer at its top level", hint=hint)
     raise FileError(
         f"{where} has {len(names)} layers and no {DEFAULT}", hint=f"Add one of :{', :'.join(names)}"
     )
-
-
-def _layers(module: ModuleType) -> list[str]:
-    found = {n: v for n, v in vars(module).items() if isinstance(v, Layer | Unrolled) and n[:1] != "_"}
-    return [name for name, value in found.items() if not _open_sizes(value)]
 
 
 def _open_sizes(found: object) -> tuple[str, ...]:

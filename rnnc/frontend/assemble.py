@@ -14,6 +14,7 @@ import networkx as nx
 from rnnc.dims import Poly
 from rnnc.errors import CycleError, FormError, Note, TypeMismatch
 from rnnc.frontend.layers import as_layer
+from rnnc.frontend.locations import at_step
 from rnnc.frontend.states import Register, initial, registers, settled
 from rnnc.frontend.trace import Shapes, Trace
 from rnnc.frontend.values import Delay, Value
@@ -143,10 +144,11 @@ class _Assembly:
         first = found.index(min(found))
         cycle = [self.t.values[i] for i in found[first:] + found[:first]]
         named = list(dict.fromkeys(v.name for v in cycle if v.name)) or [cycle[-1].label]
+        ago = at_step("", -1, cycle[-1].loc)
         raise CycleError(
             f"{' and '.join(named)} {'need' if named[1:] else 'needs'} {'their' if named[1:] else 'its'}"
             " own value at the same step",
-            hint="A cycle must go through a delay: write [-1] for the value one step ago.",
+            hint=f"A cycle must go through a delay: write {ago} for the value one step ago.",
             loc=cycle[-1].loc,
             notes=tuple(
                 Note(f"{v.label} needs {before.label}", v.loc)

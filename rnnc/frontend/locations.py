@@ -68,6 +68,20 @@ def returned_names(frame: FrameType) -> tuple[str, ...]:
     return tuple(names) if len(names) == wanted else ()
 
 
+def at_step(name: str, k: int, loc: Loc | None) -> str:
+    """How the source at ``loc`` writes ``name`` as it is in ``k`` steps: in a .jl file with braces."""
+    return f"{name}{{{k}}}" if _julia(loc) else f"{name}[{k}]"
+
+
+def first_row(name: str, loc: Loc | None) -> str:
+    """How the source at ``loc`` writes the first row of a weight."""
+    return f"{name}[1:1, :]" if _julia(loc) else f"{name}[0:1]"
+
+
+def _julia(loc: Loc | None) -> bool:
+    return loc is not None and loc.file.endswith(".jl")
+
+
 def start(code: CodeType) -> Loc:
     """The line on which a function starts."""
     return Loc(code.co_filename, code.co_firstlineno)

@@ -179,6 +179,13 @@ class NetLayer(Layer):
                 )
         for name, template in templates.items():
             self.layers[name] = template.make(self.dims)
+        for name in self.kinds:
+            if any(size < 1 for size in self.shape(name)) and self.arrays[name] is None:
+                raise LanguageError(
+                    f"{name} of {self!r} would have the shape {self.shape(name)}",
+                    hint="Give its dimensions other sizes.",
+                    loc=self.loc,
+                )
 
     def _take(self, name: str, default: Any, value: Any, templates: dict[str, Template]) -> None:
         """Give one field its value."""

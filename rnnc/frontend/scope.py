@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rnnc.errors import LanguageError, Loc, Note, TypeMismatch
 from rnnc.frontend.inits import Glorot, Normal, Uniform
-from rnnc.frontend.locations import returned_names, span, start
+from rnnc.frontend.locations import at_step, first_row, returned_names, span, start
 from rnnc.frontend.values import Delay, Field, Value
 
 if TYPE_CHECKING:
@@ -114,9 +114,10 @@ class Scope:
         elif isinstance(final, Value):
             if field.bare:
                 at = [Note(f"{name} is assigned here", final.loc)] if final.loc else []
+                ago = at_step(name, -1, field.bare)
                 raise LanguageError(
                     f"{name} is read before it is assigned, where it has no value at this step yet",
-                    hint=f"Write {name}[-1] for its value one step ago, or assign to another name.",
+                    hint=f"Write {ago} for its value one step ago, or assign to another name.",
                     loc=field.bare,
                     notes=tuple(at),
                 )
@@ -152,9 +153,10 @@ class Scope:
             for name in delay.held:
                 now = final.get(name)
                 if now is not delay.of:
-                    later, read = now.loc if isinstance(now, Value) else None, -delay.k * self.sign
+                    later = now.loc if isinstance(now, Value) else None
+                    read = at_step(name, -delay.k * self.sign, delay.loc)
                     raise LanguageError(
-                        f"{name}[{read}] is of a value that {name} held before it was bound again",
+                        f"{read} is of a value that {name} held before it was bound again",
                         hint=f"Rename the intermediate: {name} is what it is when the body returns.",
                         loc=delay.loc,
                         notes=(Note(f"{name} is bound again here", later),) if later else (),
@@ -173,15 +175,16 @@ def looks_like_weight(field: Field) -> bool:
 def unassigned(field: Field) -> LanguageError:
     """A field read at another step, and never assigned: a weight indexed, or a state forgotten."""
     delay = field.delays[0]
+    row = first_row(field.name, delay.loc)
     if looks_like_weight(field):
         return LanguageError(
             f"{delay.label} reads {field.name} at another step, and {field.name} is a weight",
-            hint=f"An integer index is time. For a row use a slice, {field.name}[0:1].",
+            hint=f"An integer index is time. For a row use a slice, {row}.",
             loc=delay.loc,
         )
     return LanguageError(
         f"{delay.label} is read, but {field.name} is never assigned",
-        hint=f"Assign {field.name} in the body; if it is a weight, use a slice, {field.name}[0:1].",
+        hint=f"Assign {field.name} in the body; if it is a weight, use a slice, {row}.",
         loc=delay.loc,
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from rnnc.errors import CycleError, LanguageError, Loc, Note
+from rnnc.frontend.locations import at_step
 from rnnc.frontend.scope import Scope
 from rnnc.frontend.trace import Trace
 from rnnc.frontend.values import Delay, Field, Value
@@ -68,9 +69,10 @@ def settled(value: Value) -> Value:
         if k:
             break
         if any(value is v for v in seen):
+            ago = at_step("", -1, value.loc)
             raise CycleError(
                 f"{' and '.join(v.label for v in seen)} are nothing but one another",
-                hint="A cycle must go through a delay: write [-1] for the value one step ago.",
+                hint=f"A cycle must go through a delay: write {ago} for the value one step ago.",
                 loc=value.loc,
                 notes=tuple(Note(f"{v.label} is read here", v.loc) for v in seen),
             )

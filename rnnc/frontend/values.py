@@ -19,7 +19,7 @@ import numpy as np
 from rnnc.dims import Dim
 from rnnc.errors import LanguageError, Loc
 from rnnc.frontend.indexing import sliced
-from rnnc.frontend.locations import here
+from rnnc.frontend.locations import at_step, here
 from rnnc.frontend.unify import BATCH
 from rnnc.ir import Array, Attr
 from rnnc.ops import OPS
@@ -231,4 +231,4 @@ class Delay(Value):
     @property
     def label(self) -> str:
         """How messages call it: as it is written."""
-        return self.name or f"{self.of.label}[{-self.k * self.home.sign}]"
+        return self.name or at_step(self.of.label, -self.k * self.home.sign, self.loc)

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 from lark.lexer import PatternStr
 
-from rnnc.errors import Loc, TextError
+from rnnc.errors import Loc, RnncError, TextError
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Source:
 
     text: str
     file: str
+
+    @property
+    def code(self) -> str:
+        """What the grammar reads: the text, or one with the same places."""
+        return self.text
 
     @cached_property
     def lines(self) -> list[str]:
@@ -38,7 +44,7 @@ class Source:
             self._bytes(end, (token.end_column or 1) - 1),
         )
 
-    def error(self, message: str, token: Token, hint: str = "") -> TextError:
+    def error(self, message: str, token: Token, hint: str = "") -> RnncError:
         """An error about ``token``, which shows its line."""
         if self.file.startswith("<"):
             lines = [line + "\n" for line in self.lines]
@@ -47,7 +53,7 @@ class Source:
 
     def end(self) -> Token:
         """A token behind the last one."""
-        before = self.text.rstrip().split("\n")
+        before = self.code.rstrip().split("\n")
         line, column = len(before), len(before[-1]) + 1
         return Token("", "", line=line, column=column, end_line=line, end_column=column + 1)
 
@@ -56,20 +62,31 @@ class Source:
 
 
 class Language:
-    """A grammar, and how its terminals are called in a sentence."""
+    """A grammar, and how its terminals are called in a sentence.
 
-    def __init__(self, grammar: str, words: Mapping[str, str]) -> None:
-        self._lark = Lark(grammar, parser="lalr", maybe_placeholders=False)
+    ``reasons`` say of tokens that cannot stand where they are, by their quoted text or their terminal, what
+    is wrong and what to write instead; ``options`` are lark's.
+    """
+
+    def __init__(
+        self,
+        grammar: str,
+        words: Mapping[str, str],
+        reasons: Mapping[str, tuple[str, str]] | None = None,
+        **options: Any,
+    ) -> None:
+        self._lark = Lark(grammar, parser="lalr", maybe_placeholders=False, **options)
         self._words = words
+        self._reasons = reasons or {}
 
     def read(self, source: Source) -> Tree[Token]:
-        """The tree of ``source``; :class:`TextError` at the first token that cannot stand where it is."""
+        """The tree of ``source``; its error at the first token that cannot stand where it is."""
         try:
-            return self._lark.parse(source.text)
+            return self._lark.parse(source.code)
         except UnexpectedInput as error:
             raise self._sentence(source, error) from None
 
-    def _sentence(self, source: Source, error: UnexpectedInput) -> TextError:
+    def _sentence(self, source: Source, error: UnexpectedInput) -> RnncError:
         expected: set[str]
         if isinstance(error, UnexpectedToken):
             token, expected = error.token, error.accepts or error.expected
@@ -81,7 +98,9 @@ class Language:
         found = repr(str(token))
         if token.type == "$END":
             found, token = "the end of the text", source.end()
-        wanted = sorted(self._called(name) for name in expected if name != "$END")
+        if reason := self._reasons.get(f"'{token}'") or self._reasons.get(token.type):
+            return source.error(reason[0].format(token), token, reason[1])
+        wanted = sorted({self._called(name) for name in expected if name != "$END"})
         choice = " or ".join(filter(None, [", ".join(wanted[:-1]), *wanted[-1:]])) or "the end of the text"
         return source.error(f"expected {choice}, not {found}", token)
 

@@ -33,11 +33,8 @@ def marked(kind: str, line: str) -> str:
     return line.partition(f"# {kind}: ")[2]
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=lambda f: f.stem)
-def test_error(file: Path) -> None:
-    with pytest.raises(SourceError) as caught:
-        run(file)
-    error = caught.value
+def check_marks(file: Path, error: RnncError) -> None:
+    """The error is the one that the comments of the file say, at their places."""
     lines = file.read_text(encoding="utf-8").splitlines()
     (guilty,) = [i for i, line in enumerate(lines) if marked("error", line)]
     assert error.message.startswith(marked("error", lines[guilty]))
@@ -59,10 +56,16 @@ def test_error(file: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=lambda f: f.stem)
-def test_message_reads_well(file: Path) -> None:
-    with pytest.raises(RnncError) as caught:
-        run(file)
-    first, *rest = str(caught.value).splitlines()
+def check_text(error: RnncError) -> None:
+    """The error reads well."""
+    first, *rest = str(error).splitlines()
     assert re.match(r".+:\d+:\d+: error: \S.*[^.\s]$", first)
     assert rest, "the source line is shown"
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda f: f.stem)
+def test_error(file: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        run(file)
+    check_marks(file, caught.value)
+    check_text(caught.value)

@@ -1,0 +1,2 @@
+model = Affine([1, 2], 3)  # error: arrays are not written in the source
+#              ^

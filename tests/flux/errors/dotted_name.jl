@@ -1,0 +1,2 @@
+model = Flux.Affine(4, 3)  # error: fields of values, and modules, are not supported
+#           ^

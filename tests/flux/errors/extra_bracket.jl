@@ -1,0 +1,2 @@
+model = Affine(4, 3))  # error: expected a new line, not ')'
+#                   ^

@@ -1,0 +1,2 @@
+model = Affine(4 3)  # error: expected '(', ')', ',', '->', '[', '{' or an operator, not '3'
+#                ^

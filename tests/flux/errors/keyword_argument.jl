@@ -1,0 +1,2 @@
+model = Affine(4, 3; init = zeros)  # error: keyword arguments are not supported
+#                  ^

@@ -1,0 +1,2 @@
+model = Affine(4)  # error: Affine does not know its dimension out
+#       ^^^^^^^^^

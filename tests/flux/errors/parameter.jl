@@ -1,0 +1,2 @@
+@net model(x, 3) = x  # error: a parameter is a name
+#             ^

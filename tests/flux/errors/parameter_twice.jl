@@ -1,0 +1,2 @@
+@net model(x, x) = x + x  # error: x is declared twice
+#             ^

@@ -1,0 +1,2 @@
+model = Affine (4, 3)  # error: '(' stands apart from what is before it
+#              ^

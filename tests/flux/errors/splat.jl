@@ -1,0 +1,3 @@
+sizes = (4, 3)
+model = Affine(sizes...)  # error: '...' is not supported
+#                   ^^^

@@ -1,0 +1,2 @@
+model = Chain("Affine", σ)  # error: a string has no place here
+#             ^^^^^^^^

@@ -1,0 +1,10 @@
+@net mutable struct Net
+  W; U; b
+  y
+  function (x)
+    y = tanh(x * W + y{-1} * U + b) > 0 ? x : b  # error: '?' is not supported
+#                                       ^
+  end
+end
+
+model = Net(4, 3)
