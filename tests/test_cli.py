@@ -216,7 +216,8 @@ def test_no_such_source(here):
     assert "leaky" in said
     assert "is no layer, but a int" in bad("show", "model.py:1+1")
     assert "neither a name nor an expression" in bad("show", "model.py:LSTM(")
-    assert "a.onnx is compiled" in bad("compile", "a.onnx", "-o", "b.onnx")
+    assert "a.onnx cannot be read: No such file" in bad("compile", "a.onnx", "-o", "b.onnx")
+    assert "a.onnx is compiled, and has no names" in bad("compile", "a.onnx:lstm", "-o", "b.onnx")
     assert "'.' is not the name of a module" in bad("show", ".")
     assert "'' is not the name of a module" in bad("show", ":model")
 

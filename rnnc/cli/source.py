@@ -37,9 +37,7 @@ def load(src: str) -> Layer | Unrolled:
     """The model that SRC names."""
     where, _, expression = src.partition(":")
     if where.endswith(".onnx"):
-        raise FileError(
-            f"{where} is compiled, and SRC is Python", hint="rnnc inspect looks at compiled files."
-        )
+        raise FileError(f"{where} is compiled, and has no names inside", hint="Give the file alone.")
     if where.endswith(".jl"):
         defined = rnnc.from_flux(where)
         name = expression.strip() or (DEFAULT if DEFAULT in defined else _only(defined.made(), where))
