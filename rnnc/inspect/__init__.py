@@ -18,11 +18,13 @@ from rnnc.inspect.chains import longest, peak
 from rnnc.inspect.cost import body_cost, weight_bytes
 from rnnc.inspect.graphs import Body, whole
 from rnnc.inspect.loops import Loop, Tie, find_loops
+from rnnc.inspect.nets import recurrences
 from rnnc.inspect.pairs import StateReport, guessed, told
 from rnnc.inspect.providers import providers
 from rnnc.inspect.reading import manifest_of, prepared, read_model
 from rnnc.inspect.report import Report
 from rnnc.inspect.sizes import UNKNOWN, at
+from rnnc.ir import Graph
 
 __all__ = ["Loop", "Report", "StateReport", "inspect", "manifest_of", "read_model"]
 
@@ -31,9 +33,15 @@ ENDS = 20
 
 
 def inspect(
-    model: onnx.ModelProto | str | Path, name: str = "", sizes: Mapping[str, int] | None = None
+    model: onnx.ModelProto | str | Path,
+    name: str = "",
+    sizes: Mapping[str, int] | None = None,
+    net: Graph | None = None,
 ) -> Report:
-    """The report on a model, or on the file of that path, at the ``sizes`` given, and 1 for the others."""
+    """The report on a model, or on the file of that path, at the ``sizes`` given, and 1 for the others.
+
+    ``net`` is what the model was compiled from.
+    """
     if not isinstance(model, onnx.ModelProto):
         name = name or str(model)
         model = read_model(model, weights=False)
@@ -62,6 +70,7 @@ def inspect(
         outputs={o: _type(body, o) for o in body.outputs},
         states=tuple(replace(s, loop=_closed(s, loops)) for s in states),
         loops=tuple(loops),
+        recurrences=recurrences(net) if net else (),
         weights=_weights(body),
         nodes_per_run=_run(cost.nodes, time),
         nodes_per_step=_step(cost.nodes, time, steps),
@@ -135,5 +144,3 @@ def _weights(body: Body) -> dict[str, int]:
                     key, n = f"{item.name}/{name}" + f"_{n}" * (n > 1), n + 1
                 found[key] = size
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
-
-

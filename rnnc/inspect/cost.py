@@ -1,10 +1,10 @@
 """Cost: what an ONNX graph runs, as polynomials in its named sizes: nodes, multiply-adds and bytes moved.
 
 Products and convolutions are counted, the recurrent ops by their two products a step, and a matrix memory by
-what it writes, reads and, if it does, erases; what works element by element is not. Bytes moved are what nodes
-read and write as if nothing stayed in a cache: every operand once a node, weights too, and what a recurrent op
-reads at each step at each step. What only gives a tensor another shape moves nothing. Of the branches of an
-``If`` the dearest counts.
+what it writes, reads and, if it does, erases; what works element by element is not. Bytes moved are what
+nodes read and write as if nothing stayed in a cache: every operand once a node, weights too, and what a
+recurrent op reads at each step at each step. What only gives a tensor another shape moves nothing. Of the
+branches of an ``If`` the dearest counts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Documents: a drawing in the languages that documents include, DOT of Graphviz and Mermaid's flowcharts.
 
-Boxes are called ``n0``, ``n1``, …, so that no name of a model can break the text; names stand in labels, escaped.
+Boxes are called ``n0``, ``n1``, …, so that no name of a model can break the text; names stand in labels,
+escaped.
 """
 
 from __future__ import annotations

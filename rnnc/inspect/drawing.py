@@ -12,8 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rnnc.inspect.graphs import Body, Item, short
-from rnnc.inspect.pairs import StateReport
+import onnx
+
+from rnnc.inspect.graphs import Body, Item, short, whole
+from rnnc.inspect.loops import returns
+from rnnc.inspect.pairs import guessed, told
+from rnnc.inspect.reading import manifest_of, prepared
 from rnnc.ir import Graph
 
 Kind = Literal["op", "input", "output", "loop", "delay", "group"]
@@ -117,20 +121,17 @@ class _Pen:
             found = self.body(inner, {t: where[t] for t in inner.free if t in where}, own.key, key)
             if item.op not in ("Scan", "Loop"):
                 continue
-            skipped = 0 if item.op == "Scan" else 1
-            states = inner.inputs[2:] if item.op == "Loop" else inner.inputs[: len(inner.inputs) - scanned(item)]
-            for before, after in zip(inner.outputs[skipped:], states, strict=False):
+            for before, after in returns(item):
                 if before in found:
                     self.arrow(found[before], found[after], "1 step later", back=True)
 
 
-def scanned(item: Item) -> int:
-    """How many of a Scan's inputs run along the sequence."""
-    return int(item.attributes.get("num_scan_inputs", 0))
-
-
-def of_file(name: str, body: Body, states: Sequence[StateReport]) -> Drawing:
+def of_model(model: onnx.ModelProto, name: str) -> Drawing:
     """A model as its nodes, its states going back from outputs to inputs."""
+    manifest = manifest_of(model)
+    model = model if manifest else prepared(model)[0]
+    body = whole(model.graph)
+    states = [told(s) for s in manifest["states"]] if manifest else guessed(body)
     pen = _Pen()
     where = pen.body(body, {}, "")
     ends = {}
@@ -140,7 +141,7 @@ def of_file(name: str, body: Body, states: Sequence[StateReport]) -> Drawing:
             pen.arrow(where[o], ends[o])
     for s in states:
         if s.output in ends and s.input in where:
-            pen.arrow(ends[s.output], where[s.input], f"{s.path}, {later(s.depth)}", back=True)
+            pen.arrow(ends[s.output], where[s.input], f"{s.path}, next call", back=True)
     return Drawing(name, pen.boxes, list(pen.arrows), pen.frames)
 
 
@@ -153,8 +154,8 @@ def of_net(graph: Graph) -> Drawing:
         if node.op in ("param", "const", "init"):
             continue
         kind: Kind = node.op if node.op in ("input", "delay") else "op"  # type: ignore[assignment]
-        delay = f"{v}, {later(node.attrs['k'])}" if node.op == "delay" else v
-        where[v] = pen.box((node.op, delay, str(node.type)), kind, "", node.op)
+        name = "" if v.startswith("%") else v
+        where[v] = pen.box((node.op, name, str(node.type)), kind, "", node.op)
     for v in where:
         for operand in graph.operands(v):
             if operand in where:
@@ -191,7 +192,8 @@ def _grouped(drawing: Drawing, most: int) -> Drawing:
             groups.append([box])
         else:
             last.append(box)
-    boxes, new = [], {}
+    new: dict[str, str] = {}
+    boxes = []
     for n, group in enumerate(groups):
         new.update((b.key, f"n{n}") for b in group)
         boxes.append(replace(group[0] if len(group) == 1 else _group(group), key=f"n{n}"))

@@ -62,9 +62,9 @@ class Carried:
 class Loop:
     """One loop: ``became`` says what runs it.
 
-    ``nodes``, ``multiply_adds``, ``bytes`` and ``critical_path``, the longest chain of nodes, are a step's, at
-    batch 1; those of a recurrent op are its own. ``inside`` is the loop whose body it stands in. ``through``
-    names values on its cycle, of ``cycle_nodes`` nodes.
+    ``nodes``, ``multiply_adds``, ``bytes`` and ``critical_path``, the longest chain of nodes, are a step's,
+    at batch 1. ``inside`` is the loop whose body it stands in. ``through`` names values on its cycle, which
+    has ``cycle_nodes`` nodes.
     """
 
     became: str
@@ -121,8 +121,8 @@ def _cycles(body: Body, ties: Sequence[tuple[str, str]]) -> list[_Cycle]:
         return writer.place if writer else tie.get(tensor)
 
     for item in body.items:
-        sources = {source(t) for t in item.reads} - {None}
-        flow.add_edges_from((s, item.place) for s in sources)
+        sources = {source(t) for t in item.reads}
+        flow.add_edges_from((s, item.place) for s in sources if s is not None)
     for k, (before, _) in enumerate(ties):
         s = source(before)
         if s is not None:
@@ -189,15 +189,11 @@ def _body_loop(item: Item, body: Body, tied: tuple[Tie, ...], inside: str) -> Lo
     if not item.bodies:
         return Loop(f"{item.op} without a body", item.name, (), "", 0, 0, 0, 0, (), (), 0, inside)
     inner = item.bodies[0]
-    ins, outs = [i.name for i in inner.graph.input], inner.outputs
-    if item.op == "Scan":
-        scanned = int(item.attributes.get("num_scan_inputs", 0))
-        states = ins[: len(ins) - scanned]
-        firsts = item.inputs[-len(ins) :] if ins else ()  # until opset 8, lengths came before them
-        pairs = list(zip(outs, states, strict=False))
-    else:
-        states, firsts = ins[2:], item.inputs[2:]
-        pairs = list(zip(outs[1:], states, strict=False))
+    count = len(inner.graph.input)
+    pairs = returns(item)
+    states = [after for _, after in pairs]
+    # Until opset 8, a Scan's lengths came before all others.
+    firsts = item.inputs[2:] if item.op == "Loop" else item.inputs[-count:] if count else ()
     carried = tuple(
         Carried(name, inner.sizes.shown(name), initial(first, body), 1)
         for name, first in zip(states, firsts, strict=False)
@@ -218,6 +214,16 @@ def _body_loop(item: Item, body: Body, tied: tuple[Tie, ...], inside: str) -> Lo
         cycle_nodes=len(cycle),
         inside=inside,
     )
+
+
+def returns(item: Item) -> list[tuple[str, str]]:
+    """Of a Scan or a Loop, the outputs of its body with the inputs that they are at the next step."""
+    inner = item.bodies[0]
+    ins = [i.name for i in inner.graph.input]
+    if item.op == "Loop":  # after the number of the step, and whether to go on
+        return list(zip(inner.outputs[1:], ins[2:], strict=False))
+    scanned = int(item.attributes.get("num_scan_inputs", 0))
+    return list(zip(inner.outputs, ins[: len(ins) - scanned], strict=False))
 
 
 def _straight(members: list[Item], body: Body, tied: tuple[Tie, ...], steps: int) -> Loop:

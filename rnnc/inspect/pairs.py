@@ -3,8 +3,9 @@
 One of our files says so. In any other a pair is only proposed: an output and an input of one type whose names
 differ in nothing but words such as ``in``, ``out``, ``next`` or a trailing ``N``. So ``h_in`` goes with
 ``h_out``, ``state`` with ``stateN``, ``h0`` with ``hn``, and ``cache_in.3`` with ``cache_out.3``. A name that
-several could be paired with is paired with none. Something must go in, and something come out: where all inputs
-or all outputs had a partner, only names that states go by keep theirs, so not ``audio_in`` and ``audio_out``.
+several could be paired with is paired with none. Something must go in, and something come out: where all
+inputs or all outputs had a partner, only names that states go by keep theirs, so not ``audio_in`` and
+``audio_out``.
 """
 
 from __future__ import annotations
@@ -21,11 +22,23 @@ from rnnc.inspect.sizes import UNKNOWN, Shape, dtype_name, shown_size
 
 #: Words of a name that say which end of a step it is.
 ENDS = frozenset(
-    "in out input output prev previous next new old updated update cur current before after past present last"
-    " init initial final o i t tm1".split()
+    re.findall(
+        r"\w+",
+        """
+    in out input output prev previous next new old updated update cur current before after past present
+    last init initial final o i t tm1
+    """,
+    )
 )
 #: Words that only a state is called by.
-STATES = frozenset("h c s hx cx hidden cell state states cache cached buf buffer mem memory ctx context".split())
+STATES = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    h c s hx cx hidden cell state states cache cached buf buffer mem memory ctx context
+    """,
+    )
+)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 The CPU runs every op of ONNX and of onnxruntime's own domain; an op of another domain needs its library of
 custom ops. CUDA runs the ops that onnxruntime's documentation lists kernels for (``kernels.json``), except
-recurrent ops with ``clip`` or attributes that its kernels do not know, by the rules of the profile ``cuda``; the rest
-falls back to the CPU. This is said from tables, op by op: no session is opened, element types are not
-compared, and onnxruntime may also leave small computations of shapes on the CPU.
+recurrent ops with ``clip`` or attributes that its kernels do not know, by the rules of the profile ``cuda``;
+the rest falls back to the CPU. This is said from tables, op by op: no session is opened, element types are
+not compared, and onnxruntime may also leave small computations of shapes on the CPU.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LISTED = 1000
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A node that the provider asked for does not run: what does (``none known`` for a custom op), and why."""
+    """A node that the provider asked for does not run: what does, and why; ``none known`` for custom ops."""
 
     node: str
     op: str
@@ -42,7 +42,7 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider: how many nodes it runs, how many run elsewhere, the first of these, and how that is known."""
+    """A provider: how many nodes it runs and how many not, the first of these, and how it is known."""
 
     name: str
     nodes: int

@@ -64,7 +64,7 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
 
 
 def _expanded(model: onnx.ModelProto) -> int:
-    """How many nodes a model has with its functions expanded; an error if they call one another in a circle."""
+    """How many nodes a model has with its functions expanded; an error if one calls itself."""
     bodies = {(f.domain, f.name): [(n.domain, n.op_type) for n in _nodes(f.node)] for f in model.functions}
     known: dict[tuple[str, str], int] = {}
     for root in bodies:
@@ -80,7 +80,9 @@ def _expanded(model: onnx.ModelProto) -> int:
                     raise FileError(f"the function {short(name[1])} calls itself")
                 under.add(name)
                 waiting.append((name, True))
-                waiting += [(call, False) for call in set(bodies[name]) if call in bodies and call not in known]
+                waiting += [
+                    (call, False) for call in set(bodies[name]) if call in bodies and call not in known
+                ]
     return sum(known.get((n.domain, n.op_type), 1) for n in _nodes(model.graph.node))
 
 

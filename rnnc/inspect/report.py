@@ -1,8 +1,8 @@
 """The report: what a file is, for readers and for programs.
 
-As JSON it is an object whose keys are the fields below, by these names, and ``schema``, which grows when one of
-them changes its meaning or goes. Sizes that are open count as 1 unless ``sizes`` says otherwise. What is
-*a step* is one step of the time axis; in a file without one, of a run's steps, which is one.
+As JSON it is an object whose keys are the fields below, by these names, ``weight_bytes``, their sum, and
+``schema``, which grows when one of them changes its meaning or goes. Costs are counted at sizes of 1, and
+memory at ``sizes``. *A step* is one step of the time axis; in a file without one, a run's share of its steps.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from rnnc.inspect.chains import Chain, Peak
 from rnnc.inspect.loops import Loop
+from rnnc.inspect.nets import Recurrence
 from rnnc.inspect.pairs import StateReport
 from rnnc.inspect.providers import Provider
 
@@ -25,12 +26,13 @@ class Report:
     """What a file is.
 
     name                     the file, or what was compiled
-    form                     ``sequence``, ``chunk``, ``step`` or ``unroll``; "" for a file not written by rnnc
+    form                     ``sequence``, ``chunk``, ``step`` or ``unroll``; "" if rnnc did not write it
     opset, opsets            of ONNX, and of every domain
     ir_version, producer     as the file says
     inputs, outputs          name → type, ``float32[T, B, 3]``; weights are not inputs
     states                   pairs of an input and an output, told by the file or guessed
     loops                    what loops, and through what
+    recurrences              of a net, its loops as they are written; of a file nothing
     weights                  name → bytes, the largest first
     nodes_…, multiply_adds_…, bytes_…
                              what each run takes besides its steps, and each step; bytes are read or written
@@ -54,6 +56,7 @@ class Report:
     outputs: Mapping[str, str]
     states: tuple[StateReport, ...]
     loops: tuple[Loop, ...]
+    recurrences: tuple[Recurrence, ...]
     weights: Mapping[str, int]
     nodes_per_run: int
     nodes_per_step: int

@@ -15,7 +15,7 @@ UNKNOWN = dim("unknown")
 Shape = tuple[Dim, ...]
 
 #: Element types of less than a byte, and how many bits they take.
-NARROW = {onnx.TensorProto.INT4: 4, onnx.TensorProto.UINT4: 4}
+NARROW: dict[int, int] = {onnx.TensorProto.INT4: 4, onnx.TensorProto.UINT4: 4}
 NARROW |= {getattr(onnx.TensorProto, n): 2 for n in ("INT2", "UINT2") if hasattr(onnx.TensorProto, n)}
 
 
