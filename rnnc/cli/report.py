@@ -60,7 +60,7 @@ def _facts(report: Report) -> Table:
     sizes = ", ".join(_some([f"{short(name)}={size}" for name, size in report.sizes.items()]))
     table.add_row("peak memory", escape(f"{report.peak_memory.bytes:,} bytes" + f" at {sizes}" * bool(sizes)))
     for provider in report.providers:
-        table.add_row(f"on {provider.name}", escape(_provider(provider)))
+        table.add_row(f"nodes on {provider.name}", escape(_provider(provider)))
     table.add_row("", f"known {report.providers[0].how}")
     if report.unknown_sizes:
         table.add_row("unknown", f"the sizes of {report.unknown_sizes:,} tensors, counted as 1")
@@ -72,13 +72,13 @@ def _facts(report: Report) -> Table:
 def _provider(provider: Provider) -> str:
     total = provider.nodes + provider.elsewhere_nodes
     if not provider.elsewhere_nodes:
-        return f"all {total:,} nodes"
+        return f"all {total:,}"
     reasons: dict[str, list[str]] = {}
     for e in provider.elsewhere:
         where = "on the CPU" if e.provider == "CPU" else "on nothing known"
         reasons.setdefault(f"{short(e.op)} {where}: {e.why}", []).append(short(e.node))
     told = [f"{reason} ({', '.join(_some(nodes, 3))})" for reason, nodes in reasons.items()]
-    return "; ".join([f"{provider.nodes:,} of {total:,} nodes", *_some(told, 4)])
+    return "; ".join([f"{provider.nodes:,} of {total:,}", *_some(told, 4)])
 
 
 def _states(report: Report) -> Table:

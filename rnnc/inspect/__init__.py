@@ -60,12 +60,12 @@ def inspect(
     cost, given = body_cost(body), dict(sizes or {})
     chains = [longest(body, {**given, **dict.fromkeys(time, n)}).nodes for n in (0, 1, 2)]
     return Report(
-        name=name or model.graph.name,
+        name=name or _text(model.graph.name),
         form=str(manifest.get("form", "")),
         opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0),
-        opsets={o.domain or "ai.onnx": o.version for o in model.opset_import},
+        opsets={_text(o.domain) or "ai.onnx": o.version for o in model.opset_import},
         ir_version=model.ir_version,
-        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        producer=" ".join(filter(None, map(_text, (model.producer_name, model.producer_version)))),
         inputs={i: _type(body, i) for i in body.inputs},
         outputs={o: _type(body, o) for o in body.outputs},
         states=tuple(replace(s, loop=_closed(s, loops)) for s in states),
@@ -87,6 +87,11 @@ def inspect(
         providers=providers(body),
         notes=notes,
     )
+
+
+def _text(value: str | bytes) -> str:
+    """A string of a file, which need not be UTF-8."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _ties(states: Sequence[StateReport]) -> list[Tie]:

@@ -79,9 +79,10 @@ def trips_of(item: Item, sizes: Sizes) -> Dim:
         count = sizes.integer(item.input(0)) if item.input(0) else None
         return dim("iterations") if count is None else max(count, 0)
     n = int(given.get("num_scan_inputs", 0))
-    axes = given.get("scan_input_axes") or [0]
+    batched = bool(item.bodies) and len(item.inputs) > len(item.bodies[0].graph.input)  # as until opset 8
+    axis = 1 if batched else (given.get("scan_input_axes") or [0])[0]
     x = sizes[item.inputs[-n]] if 0 < n <= len(item.inputs) else None
-    return x[axes[0]] if x and -len(x) <= axes[0] < len(x) else UNKNOWN
+    return x[axis] if x and -len(x) <= axis < len(x) else UNKNOWN
 
 
 def step_cost(item: Item, sizes: Sizes) -> int:

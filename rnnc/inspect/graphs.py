@@ -8,7 +8,7 @@ to the model.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -114,6 +114,7 @@ def body_of(graph: onnx.GraphProto, outer: Sizes | None = None) -> Body:
 
     What is not there may still be a tensor of the graph around: then it is in ``free``.
     """
+    _readable([*(t.name for t in graph.initializer), *(i.name for i in (*graph.input, *graph.output))])
     sizes = Sizes(graph, outer)
     known = {*sizes.constants, *(i.name for i in graph.input)}
     items = [_item(node, place, sizes) for place, node in enumerate(graph.node)]
@@ -144,10 +145,18 @@ def short(name: str, most: int = NAME) -> str:
     return told if len(name) <= most else f"{told[: most - 1]}…"
 
 
+def _readable(names: Iterable[str | bytes]) -> None:
+    """Names are text; what is none, a reader of the file gives as bytes."""
+    wrong = next((n for n in names if isinstance(n, bytes)), None)
+    if wrong is not None:
+        raise FileError(f"the file has a name that is not UTF-8: {short(repr(wrong))}")
+
+
 def _item(node: onnx.NodeProto, place: int, sizes: Sizes) -> Item:
-    inputs = tuple(node.input)
+    inputs, outputs = tuple(node.input), tuple(node.output)
+    _readable([node.op_type, node.domain, node.name, *inputs, *outputs])
     op = str(node.op_type if node.domain in KNOWN else f"{node.domain}.{node.op_type}")
-    item = Item(node, op, place, inputs, tuple(node.output), inputs)
+    item = Item(node, op, place, inputs, outputs, inputs)
     graphs = []
     for a in node.attribute:
         if a.type == onnx.AttributeProto.GRAPH:

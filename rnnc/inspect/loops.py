@@ -232,7 +232,7 @@ def _straight(members: list[Item], body: Body, tied: tuple[Tie, ...], steps: int
     own = Body(body.graph, body.sizes, members, frozenset())
     return Loop(
         became=f"{what} of {len(members)} nodes",
-        name=next((str(i.node.name) for i in reversed(members) if i.op != "Identity"), ""),
+        name=next((i.name for i in reversed(members) if i.op != "Identity"), members[-1].name),
         states=tuple(t.path for t in tied),
         steps="",
         nodes=round(at(cost.nodes) / steps),

@@ -50,12 +50,12 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     notes = []
     if model.functions:
         if _expanded(model) > EXPANDED:
-            notes.append(f"its functions expand to more than {EXPANDED:,} nodes, and are not looked into")
-        else:
-            try:
-                model = onnx.inliner.inline_local_functions(model)
-            except (RuntimeError, ValueError) as e:
-                notes.append(f"its functions cannot be expanded: {_line(e)}")
+            # Nor are shapes inferred, for that would look into them.
+            return model, (f"its functions expand to more than {EXPANDED:,} nodes, and are not looked into",)
+        try:
+            model = onnx.inliner.inline_local_functions(model)
+        except (RuntimeError, ValueError) as e:
+            notes.append(f"its functions cannot be expanded: {_line(e)}")
     try:
         model = onnx.shape_inference.infer_shapes(model)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as e:

@@ -136,9 +136,9 @@ def _size(d: onnx.TensorShapeProto.Dimension) -> Dim:
 
 
 @cache
-def _named(text: str) -> Dim:
+def _named(text: str | bytes) -> Dim:
     """The size that a name, or a sum or product of names, stands for."""
-    if len(text) > 200:
+    if isinstance(text, bytes) or len(text) > 200:  # not UTF-8, or no name
         return UNKNOWN
     try:
         return dim(text)

@@ -81,8 +81,6 @@ def _first(wire: Wire) -> str:
         data = f"new {ARRAYS[dtype]}({wire.count()}).fill({number(wire.scalar)})"
     else:
         index = wire.index(lambda a, b: f"Math.floor({a} / ({b}))")
-        data = (
-            f"{ARRAYS[dtype]}.from({{ length: {wire.count()} }},"
-            f" (_, i) => [{literals(wire, number)}][{index}])"
-        )
+        made = f"{ARRAYS[dtype]}.from({{ length: {wire.count()} }}, (_, i) => from[{index}])"
+        data = f"((from) => {made})([{literals(wire, number)}])"
     return f"new ort.Tensor({quoted(dtype)}, {data}, {shape})"

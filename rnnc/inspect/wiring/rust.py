@@ -9,7 +9,10 @@ from rnnc.inspect.wiring.wires import Wire, Wires, finite, literals, quoted
 
 #: The type of each element type.
 TYPES = {
-    "float32": "f32", "float64": "f64", "float16": "half::f16", "bool": "bool",
+    "float32": "f32",
+    "float64": "f64",
+    "float16": "half::f16",
+    "bool": "bool",
     **{f"int{bits}": f"i{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"u{bits}" for bits in (8, 16, 32, 64)},
 }

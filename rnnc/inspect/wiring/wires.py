@@ -28,13 +28,15 @@ TAKEN = frozenset(
     re.findall(
         r"\w+",
         """
-    and as assert async auto await bool break case catch char class const continue crate def default del
-    delete do double elif else enum except export extern extends false final finally float fn for from
-    function global goto if impl import in inline inputs int interface is lambda let long loop match mod
-    move mut namespace new none nonlocal not np null operator or ort outputs pass path pub raise ref
-    register return results self session short signed static states struct super switch template this
-    throw trait true try type typeof union unsafe unsigned use using value var virtual void where while
-    with yield i after call env first data shape
+    after allocator and array as assert async auto await before bigint bool box break call case catch
+    char class const continue count crate data def default del delete dict do double elif else enum env
+    err except export extends extern false final finally first float fn for found from function global
+    goto i if impl import in inline inputs ins int interface is iter lambda len let list long loop match
+    math mod move mut names namespace new next none nonlocal not np null number object ok onnxruntime
+    operator option options or ort outputs outs pass path print pub raise range ref register repr
+    results return self session shape short signed some states static str stream struct super switch
+    take template tensor this throw to trait true try tuple type typeof union unsafe unsigned use using
+    value var vec virtual void where while with yield zip
     """,
     )
 )
