@@ -63,7 +63,7 @@ class Step:
             return None
         verbs = Counter[str](e.verb for e in self.after.edits)
         count = ", ".join(f"{verbs[v]} {word}" for v, word in _DONE.items() if verbs[v])
-        what = (type(self.by).__doc__ or "").partition("\n")[0].rstrip(".;")
+        what = (type(self.by).__doc__ or "").partition("\n")[0].partition(". ")[0].rstrip(".;")
         what = what[:1].lower() + what[1:]
         values = f"{len(self.before)} values are {len(self.after)} ({count})"
         return Remark("passed", self.by.name, f"{what}: {values}" if what else values, self._place())
