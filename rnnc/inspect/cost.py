@@ -90,8 +90,8 @@ def step_cost(item: Item, sizes: Sizes) -> int:
     if item.op == MEMORY:
         passes = 3 if item.attributes.get("update_rule", b"gated_delta").endswith(b"delta") else 2
         return at(product((sizes[item.input(3)] or ())[1:])) * passes
-    x, w, r = (sizes[item.input(k)] for k in range(3))
-    return at(total((product(w or (0,)), product(r or (0,))))) if x else 0
+    w, r = sizes[item.input(1)], sizes[item.input(2)]
+    return at(total((product(w or (0,)), product(r or (0,)))))
 
 
 def _multiply_adds(item: Item, sizes: Sizes) -> Dim:

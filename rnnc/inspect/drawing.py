@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Literal
 
 import onnx
@@ -113,9 +114,10 @@ class _Pen:
         return where
 
     def inside(self, item: Item, where: dict[str, str], key: str, frame: str) -> None:
-        for n, inner in enumerate(item.bodies):
-            branch = str(n + 1) if len(item.bodies) > 1 else ""
-            title = f"{item.op} {short(item.name, 40)} {branch}".strip()
+        branches = [a.name for a in item.node.attribute if a.type == onnx.AttributeProto.GRAPH]
+        for inner, branch in zip_longest(item.bodies, branches, fillvalue=""):
+            which = f", {short(branch)}" if len(branches) > 1 else ""
+            title = f"{item.op} {short(item.name, 40)}{which}"
             own = Frame(f"f{len(self.frames)}", title, frame)
             self.frames.append(own)
             found = self.body(inner, {t: where[t] for t in inner.free if t in where}, own.key, key)

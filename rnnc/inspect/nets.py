@@ -12,6 +12,9 @@ from rnnc.inspect.loops import NAMED, Carried
 from rnnc.ir import Array, Graph
 from rnnc.types import DTYPES
 
+#: Ops that a first value is taken out of a state by.
+MOVES = frozenset({"slice", "squeeze", "unsqueeze", "reshape", "expand"})
+
 
 @dataclass(frozen=True)
 class Recurrence:
@@ -50,6 +53,8 @@ def _carried(graph: Graph, delays: Iterable[str]) -> Iterable[Carried]:
     """What each delay holds; ``name`` is the value that it delays."""
     for v in delays:
         node, (operand, init) = graph[v], graph.operands(v)[:2]
+        while graph[init].op in MOVES:
+            init = graph.operands(init)[0]
         array: Array | None = graph[init].attrs.get("value")
         state = next((s for s in graph.interface.states if s.source == init), None)
         if state is not None:
