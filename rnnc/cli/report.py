@@ -16,7 +16,7 @@ from rnnc.inspect.report import Report
 #: How many of anything are listed one by one.
 LISTED = 10
 #: How many values of a cycle.
-THROUGH = 6
+THROUGH = 3
 
 
 def shown(report: Report) -> RenderableType:
@@ -153,10 +153,12 @@ def _some_lines(items: Iterable[str]) -> str:
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    """A table without the columns that have nothing in any row."""
     table = Table(box=None, pad_edge=False)
-    for heading in headings:
+    full = [n for n in range(len(headings)) if not rows or any(row[n] for row in rows)]
+    for heading in (headings[n] for n in full):
         right = heading.split()[0] in ("nodes", "multiply-adds", "bytes")
         table.add_column(heading, justify="right" if right else "left")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(row[n]) for n in full))
     return table

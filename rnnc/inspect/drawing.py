@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Literal
 
 import onnx
@@ -115,8 +114,8 @@ class _Pen:
 
     def inside(self, item: Item, where: dict[str, str], key: str, frame: str) -> None:
         branches = [a.name for a in item.node.attribute if a.type == onnx.AttributeProto.GRAPH]
-        for inner, branch in zip_longest(item.bodies, branches, fillvalue=""):
-            which = f", {short(branch)}" if len(branches) > 1 else ""
+        for n, inner in enumerate(item.bodies):
+            which = f", {short(branches[n])}" if len(branches) == len(item.bodies) > 1 else ""
             title = f"{item.op} {short(item.name, 40)}{which}"
             own = Frame(f"f{len(self.frames)}", title, frame)
             self.frames.append(own)
