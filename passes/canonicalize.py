@@ -44,7 +44,9 @@ def canonicalize(graph: Graph) -> None:
     quiet = 0
     while quiet < len(STEPS):
         edits = len(graph.edits)
-        next(steps)(graph)
+        name, step = next(steps)
+        with graph.editing(name or graph.by):
+            step(graph)
         if len(graph.edits) == edits:
             quiet += 1
         else:
@@ -57,5 +59,5 @@ def _bodies(graph: Graph) -> None:
         edit_body(graph, region, canonicalize)
 
 
-#: What is done in turn. Each finds nothing in what it has just made.
-STEPS = (_bodies, fold, share, algebra)
+#: What is done in turn, and what its edits are known by. Each finds nothing in what it has just made.
+STEPS = (("", _bodies), ("fold", fold), ("share", share), ("algebra", algebra))

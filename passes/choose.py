@@ -59,7 +59,8 @@ class Choose(Pass):
         found = {c.name: c for c in candidates(graph, region, pricing)}
         chosen = asked if asked in found else min(found, key=lambda n: (bool(found[n].risk), found[n].us))
         why = "asked for" if asked in found else "the cheapest" if len(found) > 1 else "no other plan can"
-        said = f"{region} runs as {chosen} ({why}; T={self.T}, B={self.B}, profile {pricing.profile.name})"
+        what = ", ".join(s.path for s in node.attrs["body"].interface.states) or region
+        said = f"{what} runs as {chosen} ({why}; T={self.T}, B={self.B}, profile {pricing.profile.name})"
         options, steps = tuple(found.values()), pricing.steps(graph, region)
         where, table = node.locs[0] if node.locs else None, lines(options, chosen, steps)
         remark(Decision("passed", self.name, said, where, table, options, chosen, steps))

@@ -93,6 +93,7 @@ def _unfuse(graph: Graph, region: str) -> None:
         like=region,
         **{**node.attrs, "body": body.freeze()},
     )
+    graph.record(body, new)
     shrink(graph, graph.replace(region, new))
 
 

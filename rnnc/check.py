@@ -25,7 +25,7 @@ from rnnc.emit.manifest import VERSION, decode
 from rnnc.errors import FileError, RnncError
 from rnnc.frontend.assemble import trace
 from rnnc.inspect import manifest_of, read_model
-from rnnc.inspect.cost import NATIVE
+from rnnc.inspect.graphs import NATIVE
 from rnnc.inspect.sizes import bodies
 from rnnc.ir import Array, Graph
 from rnnc.machine.reference import run as run_reference

@@ -158,6 +158,11 @@ def product(dims: Iterable[int | Poly]) -> int | Poly:
     return out
 
 
+def total(dims: Iterable[int | Poly]) -> int | Poly:
+    """The sum of dims, in time linear in their terms; 0 for none."""
+    return _make(term for d in dims for term in _terms(d))
+
+
 def solve(a: int | Poly, b: int | Poly, free: set[str]) -> dict[str, int | Poly] | None:
     """A binding of one ``free`` name that makes ``a == b``: ``{}`` if they are equal, ``None`` without one.
 

@@ -303,6 +303,10 @@ class Graph:
         self.nx.nodes[value]["node"] = replace(self[value], type=type)
         self.edits.append(Edit("replace", value, self.by))
 
+    def record(self, inner: Graph, region: str) -> None:
+        """Take over the edits of a graph that became the body of ``region``."""
+        self.edits += [replace(e, value=f"{region}/{e.value}") for e in inner.edits]
+
     @contextmanager
     def editing(self, by: str) -> Iterator[None]:
         """Edits inside are recorded as made by ``by``."""

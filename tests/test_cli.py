@@ -77,7 +77,7 @@ def listing() -> dict[str, bytes]:
 
 def test_help_teaches():
     assert "rnnc compile models/seed.py:chain -o chain.onnx" in good("--help")
-    for command in ("compile", "show", "inspect", "run", "check"):
+    for command in ("compile", "show", "explain", "inspect", "run", "check"):
         text = good(command, "--help")
         assert f"rnnc {command} " in text.partition("Options")[0].partition("\n\n")[2], "an example"
 
@@ -175,7 +175,8 @@ def test_inspect(here):
     assert found["loops"][0]["states"] == ["0.y"]
     assert found["weights"]
     direct = json.loads(good("inspect", "model.py", "--form", "chunk", "--json"))
-    assert {**direct, "name": ""} == {**found, "name": ""}
+    assert [r["values"] for r in direct["recurrences"]] == [["0.y"]]
+    assert {**direct, "name": "", "recurrences": []} == {**found, "name": ""}
 
 
 @pytest.mark.slow

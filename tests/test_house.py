@@ -34,7 +34,7 @@ verify loops.slots
 rewrite
 addition loops machine
 pipeline
-plans
+steps plans
 passes
 frontend
 torch
@@ -47,7 +47,7 @@ importer
 runtime
 tune
 autotune compiler
-check
+explain check
 cli
 __main__
 """

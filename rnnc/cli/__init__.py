@@ -1,4 +1,4 @@
-"""The command line: ``rnnc compile``, ``show``, ``inspect``, ``run``, ``check``, ``tune``.
+"""The command line: ``rnnc compile``, ``show``, ``explain``, ``inspect``, ``run``, ``check``, ``tune``.
 
 Exit status 0 is success, 1 a clear error, 2 wrong usage.
 """
@@ -11,6 +11,7 @@ import click
 
 from rnnc.cli.check import check
 from rnnc.cli.compile import compile_
+from rnnc.cli.explain import explain
 from rnnc.cli.inspect import inspect
 from rnnc.cli.run import run
 from rnnc.cli.show import show
@@ -41,6 +42,7 @@ def cli() -> None:
       rnnc compile rnnc.cells:"LSTM(30, 15)" -o lstm.onnx --form step
       rnnc compile models/recurrent.jl:"LSTM(30, 15)" -o lstm.onnx
       rnnc show    models/seed.py:chain                          the graph as text
+      rnnc explain models/seed.py:chain                          what was done to it, and why
       rnnc inspect lstm.onnx                                     loops, states, weights, cost
       rnnc run     chain.onnx --input x.npy -o y.npy
       rnnc check   lstm.onnx --against rnnc.cells:"LSTM(30, 15)"
@@ -48,7 +50,7 @@ def cli() -> None:
     """
 
 
-for command in (compile_, show, inspect, run, check, tune):
+for command in (compile_, show, explain, inspect, run, check, tune):
     cli.add_command(command)
 
 

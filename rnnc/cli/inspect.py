@@ -2,99 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import click
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 
 from rnnc.cli.options import Choices, compiling
+from rnnc.cli.report import shown
 from rnnc.cli.terminal import console, working
-from rnnc.inspect import Report
-from rnnc.inspect import inspect as report_on
+from rnnc.ir import Graph
 
-#: How many weights are listed one by one.
-LISTED = 10
+LANGUAGES = ("python", "cpp", "js", "rust")
 
 
 @click.command("inspect")
 @click.argument("what", metavar="FILE.onnx|SRC[:NAME]")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--json", "style", flag_value="json", help="Print the report as JSON.")
+@click.option("--mermaid", "style", flag_value="mermaid", help="Print a drawing for documents in Markdown.")
+@click.option("--dot", "style", flag_value="dot", help="Print a drawing for Graphviz.")
+@click.option(
+    "--wiring", type=click.Choice(LANGUAGES), help="Print the lines that run it and keep its states."
+)
 @compiling
-def inspect(what: str, as_json: bool, **options: Any) -> None:
+def inspect(what: str, style: str | None, wiring: str | None, **options: Any) -> None:
     """Show loops, states, weights and cost of a file or a model.
 
     \b
       rnnc inspect lstm.onnx
       rnnc inspect models/denoiser.py --form step
-      rnnc inspect lstm.onnx --json
+      rnnc inspect lstm.onnx --size B=16 --json
+      rnnc inspect lstm.onnx --wiring cpp
+      rnnc inspect models/seed.py:lstm --mermaid
 
-    Any .onnx file will do. The options are for SRC. Cost is counted in nodes run, and in multiply-adds of
-    products, convolutions and recurrent ops; a step is one step in time, at batch 1.
+    Any .onnx file will do. Where it does not say which output is which input of the next call, evident pairs
+    are proposed. Memory is counted at the sizes of --size, and 1 for the others; the other options are for
+    SRC. A drawing of SRC is of its equations, delays dashed. Cost is counted in nodes run, in multiply-adds
+    of products, convolutions and recurrent ops, and in bytes read and written; a step is one step in time,
+    at batch 1.
     """
+    if style and wiring:
+        raise click.UsageError(f"--{style} and --wiring print different things: give one of them.")
+    choices = Choices(**options)
     with working(f"inspecting {what}"):
         if what.endswith(".onnx"):
-            report = report_on(what)
+            text = _of_file(what, style, wiring, choices)
         else:
-            report = report_on(Choices(**options).compiled(what).proto, name=what)
-    if as_json:
-        click.echo(report.json())
+            text = _of_source(what, style, wiring, choices)
+    if isinstance(text, str):
+        click.echo(text)
     else:
-        console().print(_shown(report))
+        console().print(text)
 
 
-def _shown(report: Report) -> RenderableType:
-    parts: list[RenderableType] = [f"[bold]{escape(report.name)}[/]", _facts(report)]
-    if report.states:
-        states = [(s.path, s.type, s.initial, f"{s.input} → {s.output}", s.source) for s in report.states]
-        parts += ["", _table(("state", "type", "initial", "wired", "source"), states)]
-    if report.loops:
-        loops = [
-            (
-                loop.name,
-                loop.became,
-                ", ".join(loop.states),
-                loop.steps,
-                f"{loop.nodes:,}",
-                f"{loop.multiply_adds:,}",
-            )
-            for loop in report.loops
-        ]
-        parts += [
-            "",
-            _table(("loop", "became", "states", "steps", "nodes a step", "multiply-adds a step"), loops),
-        ]
-    weights = [(name, f"{size:,}") for name, size in list(report.weights.items())[:LISTED]]
-    if len(report.weights) > LISTED:
-        rest = sum(list(report.weights.values())[LISTED:])
-        weights.append((f"{len(report.weights) - LISTED} more", f"{rest:,}"))
-    parts += ["", _table(("weight", "bytes"), [*weights, ("total", f"{report.weight_bytes:,}")])]
-    return Group(*parts)
+def _of_file(path: str, style: str | None, wiring: str | None, choices: Choices) -> Any:
+    from rnnc.inspect import inspect as report_on
+    from rnnc.inspect import read_model
+
+    model = read_model(path, weights=False)
+    if wiring:
+        return _wired(model, PurePath(path).name, wiring)
+    if style in ("mermaid", "dot"):
+        from rnnc.inspect.drawing import of_model
+
+        return _drawn(of_model(model, PurePath(path).name), style)
+    return _reported(report_on(model, path, choices.numbers()), style)
 
 
-def _facts(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row(
-        "form", f"{report.form or 'not written by rnnc'}, opset {report.opset}, IR {report.ir_version}"
-    )
-    for what, ports in (("inputs", report.inputs), ("outputs", report.outputs)):
-        table.add_row(what, escape(", ".join(f"{name} {type}" for name, type in ports.items())))
-    for what, run, step in (
-        ("nodes", report.nodes_per_run, report.nodes_per_step),
-        ("multiply-adds", report.multiply_adds_per_run, report.multiply_adds_per_step),
-    ):
-        table.add_row(what, f"{step:,} a step" + (f", {run:,} a run besides" if run else ""))
-    return table
+def _of_source(src: str, style: str | None, wiring: str | None, choices: Choices) -> Any:
+    from rnnc.inspect import inspect as report_on
+
+    if style in ("mermaid", "dot"):
+        from rnnc.inspect.drawing import of_net
+
+        net: Graph = choices.traced(src)
+        return _drawn(of_net(net), style)
+    compiled = choices.compiled(src)
+    if wiring:
+        return _wired(compiled.proto, "model.onnx", wiring)
+    return _reported(report_on(compiled.proto, src, choices.numbers(), compiled.source), style)
 
 
-def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(
-            heading, justify="right" if heading.split()[0] in ("nodes", "multiply-adds", "bytes") else "left"
-        )
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
+def _reported(report: Any, style: str | None) -> Any:
+    return report.json() if style == "json" else shown(report)
+
+
+def _drawn(drawing: Any, style: str) -> str:
+    from rnnc.inspect.documents import dot, mermaid
+
+    return dot(drawing) if style == "dot" else mermaid(drawing)
+
+
+def _wired(model: Any, file: str, language: str) -> str:
+    from rnnc.inspect.wiring import LANGUAGES as written
+    from rnnc.inspect.wiring import read_wires
+
+    return written[language](read_wires(model, file))

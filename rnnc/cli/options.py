@@ -159,6 +159,10 @@ class Choices:
         found = pairs(self.shapes, "--shape", "x=3")
         return {name: tuple(_number(n, "--shape") for n in text.split(",")) for name, text in found.items()}
 
+    def numbers(self) -> dict[str, int]:
+        """``--size`` as numbers."""
+        return {name: _number(n, "--size") for name, n in pairs(self.sizes, "--size", "T=1000").items()}
+
     def compiled(self, src: str, pipeline: str | None = None) -> Any:
         """What compiling SRC gives."""
         import rnnc
@@ -171,7 +175,7 @@ class Choices:
                 raise click.UsageError("--separate is for models that are written.")
             model = rnnc.unroll(model, self.steps, separate=True)
         form = self.form or ("sequence" if self.steps is None else "unroll")
-        sizes = {name: _number(n, "--size") for name, n in pairs(self.sizes, "--size", "T=1000").items()}
+        sizes = self.numbers()
         with told(src):
             return rnnc.compile(
                 model,

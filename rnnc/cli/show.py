@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rnnc.cli.options import Choices, tracing
-from rnnc.cli.terminal import working
+from rnnc.cli.terminal import echo_steps, working
 from rnnc.errors import FileError
 from rnnc.ir import Graph
 
@@ -30,13 +30,9 @@ def show(src: str, pipeline: str, each: bool, **options: Any) -> None:
     graph text, .rnnc.
     """
     from rnnc import passes
-    from rnnc.pipeline import Pass, Pipeline
+    from rnnc.pipeline import Pipeline
+    from rnnc.steps import steps
     from rnnc.text import show as text_of
-
-    def shown(p: Pass, before: Graph, after: Graph) -> None:
-        if each and after.edits:
-            heading = f"// after {p}, {len(after.edits)} edits"
-            click.echo(f"{click.style(heading, bold=True)}\n{text_of(after)}")
 
     with working(f"tracing {src}"):
         graph = _graph(src, Choices(**options))
@@ -44,10 +40,9 @@ def show(src: str, pipeline: str, each: bool, **options: Any) -> None:
             getattr(passes, pipeline.upper(), pipeline) if pipeline.isalpha() else pipeline
         )
     if each:
-        click.echo(f"{click.style('// before', bold=True)}\n{text_of(graph)}")
-    after = found.run(graph, shown)
-    if not each:
-        click.echo(text_of(after))
+        echo_steps(graph, steps(found, graph))
+    else:
+        click.echo(text_of(found.run(graph)))
 
 
 def _graph(src: str, choices: Choices) -> Graph:

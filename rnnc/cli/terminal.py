@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Timer
@@ -84,6 +84,15 @@ class Commands(click.Group):
             if error.errno == errno.EPIPE:  # whoever reads has had enough
                 raise
             raise Failure(f"error: {error.filename or 'the output'}: {error.strerror or error}") from error
+
+
+def echo_steps(before: Any, steps: Iterable[Any], edits: bool = False) -> None:
+    """A graph, and what every pass that changed it made of it, on request with the ``edits``."""
+    from rnnc.text import show
+
+    for text in (f"// before\n{show(before)}", *(s.text(edits) for s in steps if s.changed)):
+        heading, _, rest = text.partition("\n")
+        click.echo(f"{click.style(heading, bold=True)}\n{rest}")
 
 
 def pairs(values: tuple[str, ...], option: str, example: str) -> dict[str, str]:

@@ -1,130 +1,108 @@
 """Inspection: what an ``.onnx`` file is: its loops, states, weights and cost.
 
 Any file can be looked at; one of ours also says in its manifest what form it has and how its states are
-wired.
+wired. Time and memory are in proportion to the model.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from rnnc.dims import Dim, dim, names
-from rnnc.emit.manifest import read
-from rnnc.errors import FileError
-from rnnc.inspect.cost import graph_cost, weight_bytes
+from rnnc.inspect.chains import longest, peak
+from rnnc.inspect.cost import body_cost, weight_bytes
+from rnnc.inspect.graphs import Body, whole
 from rnnc.inspect.loops import Loop, Tie, find_loops
-from rnnc.inspect.sizes import Sizes, at, bodies, constants, shape_of
+from rnnc.inspect.nets import recurrences
+from rnnc.inspect.pairs import StateReport, guessed, told
+from rnnc.inspect.providers import providers
+from rnnc.inspect.reading import manifest_of, prepared, read_model
+from rnnc.inspect.report import Report
+from rnnc.inspect.sizes import UNKNOWN, at
+from rnnc.ir import Graph
 
 __all__ = ["Loop", "Report", "StateReport", "inspect", "manifest_of", "read_model"]
 
-
-@dataclass(frozen=True)
-class StateReport:
-    """A state as the manifest describes it."""
-
-    path: str
-    input: str | None
-    output: str | None
-    type: str
-    depth: int
-    initial: str
-    source: str
+#: How many names of the critical path are kept from either end.
+ENDS = 20
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a file is. A step is one step in time at batch 1; costs outside any step are a run's own."""
+def inspect(
+    model: onnx.ModelProto | str | Path,
+    name: str = "",
+    sizes: Mapping[str, int] | None = None,
+    net: Graph | None = None,
+) -> Report:
+    """The report on a model, or on the file of that path, at the ``sizes`` given, and 1 for the others.
 
-    name: str
-    form: str
-    opset: int
-    ir_version: int
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-    states: tuple[StateReport, ...]
-    loops: tuple[Loop, ...]
-    weights: Mapping[str, int]
-    nodes_per_run: int
-    nodes_per_step: int
-    multiply_adds_per_run: int
-    multiply_adds_per_step: int
-
-    @property
-    def weight_bytes(self) -> int:
-        """The size of all weights and constants."""
-        return sum(self.weights.values())
-
-    def json(self) -> str:
-        """The report for other programs."""
-        return json.dumps(asdict(self) | {"weight_bytes": self.weight_bytes}, indent=2, ensure_ascii=False)
-
-
-def read_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
-    """The model in a file; without ``weights``, data kept in other files is left there."""
-    try:
-        model = onnx.load(str(path), load_external_data=weights)
-    except OSError as e:
-        raise FileError(f"{path} cannot be read: {e.strerror or e}") from None
-    except (onnx.checker.ValidationError, ValueError, RuntimeError) as e:
-        raise FileError(f"{path} cannot be read with its weights: {e}") from None
-    except DecodeError:
-        raise FileError(f"{path} is not an .onnx file, or only a part of one") from None
-    if not model.HasField("graph") or not model.opset_import:
-        raise FileError(f"{path} is not an .onnx file, or only a part of one")
-    return model
-
-
-def manifest_of(model: onnx.ModelProto) -> dict[str, Any] | None:
-    """The manifest of a model that rnnc wrote; ``None`` for one of anyone else."""
-    try:
-        found = read(model)
-    except (ValueError, TypeError):
-        raise FileError("the manifest is not JSON, or not an object") from None
-    missing = {"version", "form", "time_axis", "inputs", "outputs", "states"} - found.keys()
-    if found and missing:
-        raise FileError(f"the manifest does not say its {min(missing)}")
-    return found or None
-
-
-def inspect(model: onnx.ModelProto | str | Path, name: str = "") -> Report:
-    """The report on a model, or on the file of that path."""
+    ``net`` is what the model was compiled from.
+    """
     if not isinstance(model, onnx.ModelProto):
         name = name or str(model)
         model = read_model(model, weights=False)
     manifest = manifest_of(model) or {}
+    notes: tuple[str, ...] = ()
     if not manifest:
-        model = onnx.shape_inference.infer_shapes(model)
-    states = tuple(_state(s) for s in manifest.get("states", ()))
-    ties = [Tie(s.path, s.input, s.output) for s in states if s.input and s.output]
-    sizes = Sizes(model.graph)
+        model, notes = prepared(model)
+    body = whole(model.graph)
+    states = [told(s) for s in manifest["states"]] if manifest else guessed(body)
     steps = int(manifest.get("steps") or 1)
-    loops = find_loops(model.graph, ties, steps)
-    cost = graph_cost(model.graph, sizes)
-    time = set().union(*(names(dim(loop.steps)) for loop in loops if loop.steps))
+    loops = find_loops(body, _ties(states), steps)
+    time = set().union(*(names(dim(loop.steps)) for loop in loops if loop.steps and not loop.inside))
     if manifest.get("form") in ("sequence", "chunk"):
         time = {"T"}
+    time -= names(UNKNOWN)
+    cost, given = body_cost(body), dict(sizes or {})
+    chains = [longest(body, {**given, **dict.fromkeys(time, n)}).nodes for n in (0, 1, 2)]
     return Report(
-        name=name or model.graph.name,
+        name=name or _text(model.graph.name),
         form=str(manifest.get("form", "")),
         opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0),
+        opsets={_text(o.domain) or "ai.onnx": o.version for o in model.opset_import},
         ir_version=model.ir_version,
-        inputs={i.name: _type(i) for i in model.graph.input},
-        outputs={o.name: _type(o) for o in model.graph.output},
-        states=states,
+        producer=" ".join(filter(None, map(_text, (model.producer_name, model.producer_version)))),
+        inputs={i: _type(body, i) for i in body.inputs},
+        outputs={o: _type(body, o) for o in body.outputs},
+        states=tuple(replace(s, loop=_closed(s, loops)) for s in states),
         loops=tuple(loops),
-        weights=_weights(model.graph),
+        recurrences=recurrences(net) if net else (),
+        weights=_weights(body),
         nodes_per_run=_run(cost.nodes, time),
         nodes_per_step=_step(cost.nodes, time, steps),
         multiply_adds_per_run=_run(cost.multiply_adds, time),
         multiply_adds_per_step=_step(cost.multiply_adds, time, steps),
+        bytes_per_run=_run(cost.bytes, time),
+        bytes_per_step=_step(cost.bytes, time, steps),
+        chain_per_run=chains[0] if time else 0,
+        chain_per_step=chains[2] - chains[1] if time else round(chains[1] / steps),
+        critical_path=longest(body, given, ENDS),
+        peak_memory=peak(body, given),
+        sizes={n: given.get(n, 1) for n in sorted(_open(body) | given.keys())},
+        unknown_sizes=_unknown(body),
+        providers=providers(body),
+        notes=notes,
     )
+
+
+def _text(value: str | bytes) -> str:
+    """A string of a file, which need not be UTF-8."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _ties(states: Sequence[StateReport]) -> list[Tie]:
+    return [
+        Tie(s.path, s.input, s.output, s.type, s.initial, s.depth) for s in states if s.input and s.output
+    ]
+
+
+def _closed(state: StateReport, loops: Sequence[Loop]) -> str:
+    """The loop that a state closes."""
+    return next((x.name for x in loops if not x.inside and state.path in x.states), "")
 
 
 def _run(cost: Dim, time: set[str]) -> int:
@@ -139,36 +117,35 @@ def _step(cost: Dim, time: set[str], steps: int) -> int:
     return round(at(cost) / steps)
 
 
-def _state(entry: Mapping[str, Any]) -> StateReport:
-    return StateReport(
-        path=entry["name"],
-        input=entry.get("input"),
-        output=entry.get("output"),
-        type=f"{entry['dtype']}[{', '.join(map(str, entry['shape']))}]",
-        depth=entry.get("depth", 1),
-        initial=_initial(entry.get("initial", 0)),
-        source=entry.get("source") or "",
-    )
+def _type(body: Body, name: str) -> str:
+    """The type of an input or output, which need not be a tensor."""
+    if body.sizes.element(name):
+        return body.sizes.shown(name)
+    ends = (*body.graph.input, *body.graph.output)
+    kind: Any = next((e.type.WhichOneof("value") for e in ends if e.name == name), None)
+    return "?" if kind in (None, "tensor_type") else str(kind).removesuffix("_type")
 
 
-def _initial(value: Any) -> str:
-    return str(value) if isinstance(value, int | float | bool) else "array"
+def _open(body: Body) -> set[str]:
+    """The names of the sizes that the inputs leave open."""
+    shapes = (body.sizes[i] for i in body.inputs)
+    return {n for shape in shapes for d in shape or () for n in names(d)} - names(UNKNOWN)
 
 
-def _type(info: onnx.ValueInfoProto) -> str:
-    element = info.type.tensor_type.elem_type
-    if not element:
-        return info.type.WhichOneof("value") or "unknown"
-    shape = shape_of(info.type)
-    inside = "?" if shape is None else ", ".join(map(str, shape))
-    return f"{onnx.helper.tensor_dtype_to_np_dtype(element).name}[{inside}]"
+def _unknown(body: Body) -> int:
+    """How many results have a shape of which something is not known."""
+    results = ((b.sizes[o], o) for item, b in body.everything() for o in item.outputs if o)
+    return sum(shape is None or UNKNOWN in shape for shape, _ in results)
 
 
-def _weights(graph: onnx.GraphProto) -> dict[str, int]:
+def _weights(body: Body) -> dict[str, int]:
     """The bytes of every weight, those of sub-graphs included, largest first."""
-    found = {name: weight_bytes(t) for name, t in constants(graph).items()}
-    for node in graph.node:
-        for body in bodies(node):
-            for name, size in _weights(body).items():
-                found[name if name not in found else f"{node.name}/{name}"] = size
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    found = {name: weight_bytes(t) for name, t in body.sizes.constants.items()}
+    for item in body.items:
+        for inner in item.bodies:
+            for name, size in _weights(inner).items():
+                key, n = name, 1
+                while key in found:
+                    key, n = f"{item.name}/{name}" + f"_{n}" * (n > 1), n + 1
+                found[key] = size
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))

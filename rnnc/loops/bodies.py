@@ -49,6 +49,7 @@ def edit_body(graph: Graph, region: str, change: Callable[[Graph], None]) -> str
         like=region,
         **{**graph[region].attrs, "body": body.freeze()},
     )
+    graph.record(body, new)
     return _replace(graph, region, new, before, body)
 
 

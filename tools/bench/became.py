@@ -52,7 +52,7 @@ def work(compiled: Any, T: int, B: int) -> dict[str, Any]:
     nodes, turns, vectors = report.nodes_per_run, 0, 0
     products: list[tuple[int, int, int]] = []
     native: list[tuple[str, int, int, int]] = []
-    for loop in (x for x in report.loops if x.steps):
+    for loop in (x for x in report.loops if x.steps and not x.inside):
         count = rounds(loop.steps, T)
         nodes, turns = nodes + count * loop.nodes, turns + (count if loop.nodes else 0)
         vectors += count * loop.nodes * B
