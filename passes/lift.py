@@ -2,8 +2,9 @@
 
 What is on no cycle is computed for all steps at once; what is the same at every step, once. Each strongly
 connected component becomes a ``region``, as small as it can be, with what only reads from its matrices
-(:mod:`rnnc.loops.reads`). A delay off every cycle becomes a ``shift``,
-``last`` becomes a ``final``, and so does a state after the run, unless a register of a region holds it.
+(:mod:`rnnc.loops.reads`); what takes no axis of time becomes regions without states, as few as can be
+(:mod:`rnnc.loops.maps`). A delay off every cycle becomes a ``shift``, ``last`` becomes a ``final``, and so
+does a state after the run, unless a register of a region holds it.
 
 Before::
 
@@ -37,6 +38,7 @@ from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph, Output, State
 from rnnc.loops.lifting import Operand, lift_op, over_time
 from rnnc.loops.looping import Register, components, cut, is_loop, registers, untie
+from rnnc.loops.maps import maps
 from rnnc.loops.reads import reads
 from rnnc.loops.regions import over_time as sequence_of
 from rnnc.ops import OPS
@@ -102,11 +104,15 @@ class _Lifting:
     def run(self) -> None:
         """Lift everything."""
         graph = self.graph
+        joined = reads(graph, self.timing)
+        order = components(graph, joined)
+        if alone := maps(graph, order, self.timing, self.steps):
+            order = components(graph, joined | alone)
         for source in graph.interface.inputs:
             if source.kind == "stream" and source.name in graph:
                 graph.retype(source.name, sequence_of(source.type, self.steps))
-        for members in components(graph, reads(graph, self.timing)):
-            if is_loop(graph, members):
+        for members in order:
+            if members[0] in alone or is_loop(graph, members):
                 self._loop(members)
             elif graph[members[0]].op not in SOURCES:
                 self._straight(members[0])
@@ -131,10 +137,8 @@ class _Lifting:
         elif self.timing[value] == "stream":
             xs = [Operand(o, graph[o].type, self.timing[o] == "stream") for o in operands]
             lifted = lift_op(b, OPS[node.op], xs, node.attrs, node.type, self.steps)
-            if lifted is None:
-                self._loop([value])
-            else:
-                self._become(value, lifted)
+            assert lifted is not None, f"{value} is in a loop"
+            self._become(value, lifted)
 
     def _loop(self, members: list[str]) -> None:
         """Make a region of values on a cycle, or of one that cannot take a time axis."""

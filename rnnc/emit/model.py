@@ -15,7 +15,7 @@ from rnnc.emit.graph import Fixed
 from rnnc.emit.names import Wiring, wire
 from rnnc.emit.places import parse_place
 from rnnc.emit.reads import needed
-from rnnc.emit.scan import LoopWriter, loop_body
+from rnnc.emit.scan import LoopWriter, loops
 from rnnc.emit.scope import Scope
 from rnnc.emit.shapes import Sizes
 from rnnc.errors import FormError, Loc
@@ -36,9 +36,9 @@ def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProt
     """The ONNX model of a function graph, in the oldest opset that has all it needs, or in ``opset``."""
     if form.separate and form.steps:
         graph = separate_ends(graph, form.steps)
-    loops = {v: loop_body(graph, v) for v in needed(graph, graph.roots()) if graph[v].op == "region"}
+    found = loops(graph)
     model = ModelProto(producer_name=PRODUCER, producer_version=PRODUCER_VERSION)
-    scope = Scope(choose_opset([graph, *loops.values()], opset), proto=model.graph)
+    scope = Scope(choose_opset(found.graphs(), opset), proto=model.graph)
     wiring = wire(graph, scope.tensors)
     sizes = Sizes(scope)
     sources: dict[str, str | Fixed] = dict(wiring.inputs)
@@ -49,7 +49,7 @@ def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProt
     sources |= {path: _weight(graph, path) for path in graph.find("param")}
     outputs = {tensor: graph.outputs[name] for name, tensor in wiring.outputs.items()}
     outputs |= {after: graph.finals[path] for path, (_, after) in wiring.states.items()}
-    writer = LoopWriter(graph, scope, sizes, sources, loops)
+    writer = LoopWriter(found, scope, sizes, sources)
     writer.write((value, tensor) for tensor, value in outputs.items())
     types = {tensor: graph.type(value) for tensor, value in outputs.items()}
     scope.graph(graph.name, inputs, types)

@@ -13,7 +13,8 @@ the number of the step too: past its end a sequence keeps its states and gives z
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from onnx import helper
@@ -22,6 +23,7 @@ from rnnc.build import Builder
 from rnnc.dims import Poly
 from rnnc.emit.graph import Fixed, Writer
 from rnnc.emit.names import input_values
+from rnnc.emit.reads import needed
 from rnnc.emit.scope import ONNX_DTYPE, Scope
 from rnnc.emit.shapes import Sizes
 from rnnc.ir import Graph
@@ -36,6 +38,26 @@ def loop_body(graph: Graph, region: str) -> Graph:
     body: Graph = node.attrs["body"].copy()
     step(body)
     return masked(body) if node.attrs.get("ragged") else body
+
+
+@dataclass(frozen=True)
+class Loops:
+    """A function graph, and the bodies of its loops as functions of one step, by region."""
+
+    graph: Graph
+    bodies: Mapping[str, Loops]
+
+    def graphs(self) -> Iterator[Graph]:
+        """The graph and all bodies, at any depth."""
+        yield self.graph
+        for body in self.bodies.values():
+            yield from body.graphs()
+
+
+def loops(graph: Graph) -> Loops:
+    """A function graph and the loops that its results need."""
+    regions = (v for v in needed(graph, graph.roots()) if graph[v].op == "region")
+    return Loops(graph, {v: loops(loop_body(graph, v)) for v in regions})
 
 
 def masked(graph: Graph) -> Graph:
@@ -59,18 +81,11 @@ def masked(graph: Graph) -> Graph:
 
 
 class LoopWriter(Writer):
-    """A writer of graphs with regions; ``loops`` holds the body of each as a function of one step."""
+    """A writer of graphs with regions."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        scope: Scope,
-        sizes: Sizes,
-        sources: Mapping[str, str | Fixed],
-        loops: Mapping[str, Graph],
-    ) -> None:
-        super().__init__(graph, scope, sizes, sources)
-        self.loops = loops
+    def __init__(self, loops: Loops, scope: Scope, sizes: Sizes, sources: Mapping[str, str | Fixed]) -> None:
+        super().__init__(loops.graph, scope, sizes, sources)
+        self.loops = loops.bodies
 
     def node(self, value: str) -> None:
         """Write the node of ``value``; for a region that may have no step, the choice whether to run it."""
@@ -107,7 +122,8 @@ class LoopWriter(Writer):
 
     def _scan(self, region: str, scope: Scope, results: dict[str, TensorType]) -> None:
         """Write the ``Scan`` into ``scope``; ``results`` are the region's outputs, then its final states."""
-        attrs, roles, step = self.graph[region].attrs, operands(self.graph, region), self.loops[region]
+        attrs, roles, inner = self.graph[region].attrs, operands(self.graph, region), self.loops[region]
+        step = inner.graph
         face, body = step.interface, Scope(scope.opset, scope)
         sources: dict[str, str | Fixed] = {}
         carried, scanned, before, slices = [], [], {}, {}
@@ -133,7 +149,7 @@ class LoopWriter(Writer):
         outputs = {scope.tensors(f"{o.name}_step"): o for o in face.outputs}
         targets = [(step.finals[s.path], t) for t, s in after.items()]
         targets += [(step.outputs[o.name], t) for t, o in outputs.items()]
-        Writer(step, body, self.sizes, sources).write(targets)
+        LoopWriter(inner, body, self.sizes, sources).write(targets)
         ends = {t: s.tensor for t, s in after.items()} | {t: o.type for t, o in outputs.items()}
         scan: dict[str, Any] = {
             "body": body.graph(step.name, before | slices, ends),

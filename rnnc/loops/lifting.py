@@ -9,11 +9,12 @@ all is left to the caller, who makes it a loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rnnc.build import Builder
 from rnnc.dims import Dim
+from rnnc.ir import Graph
 from rnnc.ops.axes import leading
 from rnnc.ops.declare import Op
 from rnnc.types import TensorType, TupleType, Type
@@ -68,6 +69,17 @@ def lift_op(
         for k, (p, t) in enumerate(zip(parts, items, strict=True))
     ]
     return b("tuple", *apart) if isinstance(result, TupleType) else apart[0]
+
+
+def takes_time(op: Op, xs: Sequence[Operand], attrs: Mapping[str, Any], result: Type, steps: Dim) -> bool:
+    """Whether :func:`lift_op` can. A rule by hand is tried in a graph of its own, and must go by types alone."""
+    if op.name not in _BY_HAND:
+        return not isinstance(leading(op, attrs, [slot for slot, x in enumerate(xs) if x.stream]), str)
+    if op.name == "item":
+        return True
+    trial = Graph("trial")
+    named = [replace(x, value=trial.add("input", type=x.type, name=f"v{k}")) for k, x in enumerate(xs)]
+    return _BY_HAND[op.name](Builder(trial), named, attrs, steps) is not None
 
 
 def _merged(b: Builder, value: str, at: int) -> str:
