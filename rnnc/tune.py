@@ -31,6 +31,8 @@ ELEMENTS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp", "other": "Add"}
 #: Activations of native ops, each in the place of the usual one of the candidate.
 CANDIDATES = {"lstm": ("Sigmoid", "{}", "Tanh"), "gru": ("Sigmoid", "{}"), "rnn": ("{}",)}
 ACTIVATIONS = ("Sigmoid", "Relu", "Affine", "Softsign", "Softplus")
+#: Sizes of tensors of which many fit into the caches, and none.
+FAR = (1 << 14, 1 << 20)
 #: Of how many rows and units they are measured, and how many elements a large vector has.
 ACTIVE, LARGE = (4, 64), 2048
 
@@ -94,6 +96,7 @@ def measured(told: Callable[[str], None] = lambda part: None) -> dict[str, Any]:
         told("loops")
         loops, lone = _loops(nodes["node"]["other"])
         nodes["node"]["identity"], nodes["element"]["stream"] = loops.pop("identity"), loops.pop("element")
+        nodes["element"]["far"] = _far()
         table: dict[str, Any] = {"machine": machine(), "versions": versions(), "threads": 1, **nodes, **loops}
         told("products")
         table["product"] = _products(loops["scan"], lone)
@@ -127,8 +130,8 @@ def _nodes() -> tuple[dict[str, Any], float]:
         "other": _above(min(each[n] for n in ELEMENTS)),
         "where": _above(each["where"]),
         "slice": _above(slice_),
-        "concat": _above(concat),
-        "split": _above(each["split"] - concat),
+        "concat": _above(concat / 3),
+        "split": _above((each["split"] - concat) / 3),
     }
     element = {
         name: _above((found[f"{name} large"] - found[f"{name} few"]) / few / (large - small))
@@ -136,6 +139,17 @@ def _nodes() -> tuple[dict[str, Any], float]:
     }
     bare = found["other few"] - few * node["other"]  # a call of no node
     return {"node": node, "element": element, "if": _above(found["choice"] - bare - 3 * node["other"])}, bare
+
+
+def _far() -> float:
+    """What an element of tensors costs more that leave the caches before they are read again."""
+    calls = {}
+    for size in FAR:
+        for count in (4, 12):
+            calls[f"{size} {count}"] = _run(probes.kept(count), x0=(1, size))
+    found = fastest(calls, turns=9, sample=3 * SAMPLE)
+    near, far = ((found[f"{size} 12"] - found[f"{size} 4"]) / 8 / size for size in FAR)
+    return _above((far - near) / 2)  # each is written, and read once more
 
 
 def _loops(node: float) -> tuple[dict[str, float], float]:

@@ -19,7 +19,7 @@ from rnnc.errors import FileError
 from rnnc.passes.choose import Choose, candidates
 from rnnc.pipeline import Pipeline
 from rnnc.plans import Sizes
-from rnnc.plans.profile import FORMAT, Grid, builtin, load, parse, written
+from rnnc.plans.profile import FORMAT, NEAR, Grid, builtin, load, parse, written
 from rnnc.remarks import collecting
 from rnnc.text import parse as graph_of
 
@@ -106,7 +106,7 @@ def test_a_loop_pays_for_what_only_it_needs() -> None:
     profile = builtin("cpu")
     outside = profile.product(100, 12)
     step = profile.product(2, 9) + profile.elements("tanh", 6)  # one node, written
-    step += profile.figure("iteration") + 2 * profile.stream(6) + profile.node("identity", 0)
+    step += profile.figure("iteration") + 2 * profile.streamed(6, 1) + profile.node("identity", 0)
     assert found["scan"] == pytest.approx(outside + 50 * step + profile.figure("scan") + profile.figure("if"))
 
 
@@ -118,6 +118,13 @@ def test_activations_have_prices() -> None:
     assert profile.step("rnn", 4, 64, ("Relu", "Relu")) == pytest.approx(usual - 0.001 * 4 * 64)
     three = profile.step("lstm", 4, 64, ("Sigmoid", "Affine", "Affine"))
     assert three == pytest.approx(profile.step("lstm", 4, 64) + 2 * 0.002 * 4 * 64)
+
+
+def test_large_tensors_cost_more() -> None:
+    profile = builtin("cpu")
+    near, far = (profile.elements("other", n) / n for n in (NEAR, NEAR + 1))
+    assert far > 2 * near
+    assert profile.streamed(1, NEAR + 1) > 1.0001 * profile.streamed(1, NEAR)
 
 
 def test_spaced_steps() -> None:
@@ -174,7 +181,7 @@ net g(stream a: f32[B, 3], stream b: f32[B, 3], state h: f32[B, 3]) -> (h) {
     with collecting() as remarks:
         Pipeline.parse("lift,recognize{T=1000},choose{T=1000}").run(graph_of(text, "x"))
     (said,) = [str(r) for r in remarks if r.where == "choose" and "linear-chunks" in str(r)]
-    assert "runs as scan" in said and "only if asked for: products of 32 steps could overflow" in said
+    assert "runs as scan" in said and "only if asked for: products of 8 steps could overflow" in said
 
 
 def test_same_bytes_in_another_process(tmp_path: Path) -> None:
@@ -196,10 +203,18 @@ def test_same_bytes_in_another_process(tmp_path: Path) -> None:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tuning with few points, each of them timed once."""
     fastest = tuning.fastest
-    for name, points in (("ROWS", (1, 2)), ("WIDTHS", (4, 8)), ("BATCHES", (1, 2)), ("UNITS", (4, 8))):
+    for name, points in (
+        ("ROWS", (1, 2)),
+        ("WIDTHS", (4, 8)),
+        ("BATCHES", (1, 2)),
+        ("UNITS", (4, 8)),
+        ("FAR", (8, 16)),
+    ):
         monkeypatch.setattr(tuning, name, points)
     monkeypatch.setattr(tuning, "SAMPLE", 5.0)
-    monkeypatch.setattr(tuning, "fastest", lambda calls, turns=1: fastest(calls, turns=1, sample=1.0))
+    monkeypatch.setattr(
+        tuning, "fastest", lambda calls, turns=1, sample=1.0: fastest(calls, turns=1, sample=1.0)
+    )
 
 
 @pytest.mark.usefixtures("hurried")

@@ -43,6 +43,13 @@ def chain(op_type: str, count: int, elements: int) -> bytes:
     return _model(_graph(nodes, {"x0": [1, elements]}, [f"x{count}"]))
 
 
+def kept(count: int) -> bytes:
+    """So many sums of a value and one before, all of which are kept to the end, to be summed up."""
+    nodes = [helper.make_node("Add", [f"x{i}", "x0"], [f"x{i + 1}"]) for i in range(count)]
+    nodes.append(helper.make_node("Sum", [f"x{i + 1}" for i in range(count)], ["y"]))
+    return _model(_graph(nodes, {"x0": [1, "n"]}, ["y"]))
+
+
 #: Ops that make of ``{x}``, three rows, a value like it, ``{y}``, by way of others.
 PIECES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "where": (("Where", "yes {x} {x}", "{y}"),),

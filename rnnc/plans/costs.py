@@ -81,7 +81,10 @@ class Pricing:
         count = max((self.sizes.of(product(k.shape)) for k in kinds), default=0)
         if node.op in FUSED and _alone_on_product(graph, v):
             return self.profile.elements(node.op, count)
-        return self.profile.node("other" if _parted(graph, v) else node.op, count)
+        if _parted(graph, v):
+            return self.profile.node("other", count)
+        parts = {"split": len(node.attrs.get("sizes", ())), "concat": len(graph.operands(v))}
+        return self.profile.node(node.op, count, parts.get(node.op, 1))
 
     def loop(self, graph: Graph, region: str) -> float:
         """A region as a Scan, with the choice whether to run it, if it may have no step."""
@@ -89,9 +92,9 @@ class Pricing:
         start = self.profile.figure("scan") + (self.profile.figure("if") if isinstance(steps, Poly) else 0.0)
         face = graph[region].attrs["body"].interface
         types = [p.type for p in (*face.inputs, *face.outputs) if p.kind == "stream"]
-        each = self.profile.figure("iteration") + self.body(graph, region)
-        each += sum(self.profile.stream(self.sizes.of(product(t.shape))) for t in types)
-        return start + self.steps(graph, region) * each
+        each, rounds = self.profile.figure("iteration") + self.body(graph, region), self.steps(graph, region)
+        streams = sum(self.profile.streamed(self.sizes.of(product(t.shape)), rounds) for t in types)
+        return start + rounds * each + streams
 
     def body(self, graph: Graph, region: str) -> float:
         """One step of a region, node by node."""

@@ -3,8 +3,10 @@
 A table is JSON. Times are µs on one thread, with the node's own overhead:
 
     machine, versions    where and with what it was measured, or that it is estimated
-    node                 a small node, by op; ``other`` for those not listed
-    element              what one element adds, by op; ``stream`` for those that a loop reads or gives
+    node                 a small node, by op; ``other`` for those not listed; each part of a ``split`` and a
+                         ``concat``
+    element              what one element adds, by op; ``stream`` for those that a loop reads or gives, and
+                         ``far`` besides, for each of a tensor of more than :data:`NEAR`
     scan, iteration, if  one run of a loop, one round of it besides its nodes, one run of a choice
     stream               in a round, each stream that the loop reads or gives
     call                 one run of a native op, besides its steps
@@ -39,6 +41,8 @@ FORMAT = 2
 FIGURES = ("scan", "iteration", "stream", "if", "call")
 #: The figures by op, of which each table has at least the one of all ``other`` ops.
 BY_OP = ("node", "element")
+#: So many numbers stay in the caches from node to node; of larger tensors, each has to be fetched.
+NEAR = 1 << 19
 #: The activations of native ops that their grids are measured with.
 USUAL = {"lstm": ("Sigmoid", "Tanh", "Tanh"), "gru": ("Sigmoid", "Tanh"), "rnn": ("Tanh",)}
 #: The grids, and what their columns are.
@@ -84,19 +88,25 @@ class Profile:
         """One of :data:`FIGURES`."""
         return float(self.table[name])
 
-    def node(self, op: str, elements: float) -> float:
-        """A node that works element by element."""
+    def node(self, op: str, elements: float, parts: int = 1) -> float:
+        """A node that works element by element, or on so many parts of what has so many elements."""
         each: Mapping[str, float] = self.table["node"]
-        return each.get(op, each["other"]) + self.elements(op, elements)
+        return parts * each.get(op, each["other"]) + self.elements(op, elements)
 
     def elements(self, op: str, count: float) -> float:
         """What so many elements add to a node."""
         each: Mapping[str, float] = self.table["element"]
-        return count * each.get(op, each["other"])
+        return count * each.get(op, each["other"]) + self.far(count)
 
-    def stream(self, elements: float) -> float:
-        """A stream that a loop reads or gives, in one of its rounds."""
-        return self.figure("stream") + self.elements("stream", elements)
+    def far(self, count: float) -> float:
+        """What a tensor of so many elements costs for being too large for the caches."""
+        each: Mapping[str, float] = self.table["element"]
+        return count * each.get("far", 0.0) if count > NEAR else 0.0
+
+    def streamed(self, elements: float, steps: float) -> float:
+        """A stream that a loop reads or gives, in so many rounds."""
+        each = self.figure("stream") + self.elements("stream", elements)
+        return steps * each + self.far(steps * elements)
 
     def product(self, rows: float, weights: float) -> float:
         """So many vectors times a matrix of so many numbers."""
