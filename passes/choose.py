@@ -13,6 +13,8 @@ from typing import ClassVar
 
 from rnnc.ir import Graph
 from rnnc.loops.regions import operands
+from rnnc.passes.blend import blend
+from rnnc.passes.gemm import gemm
 from rnnc.passes.scan import Scan
 from rnnc.passes.straight import Straight
 from rnnc.pipeline import Pass
@@ -45,13 +47,17 @@ class Choose(Pass):
 
     def apply(self, graph: Graph) -> None:
         """Replace each region by its plan's values; what an alternative has regions for comes after it."""
-        profile = load(self.profile) if self.profile else builtin(self.target)
-        pricing = Pricing(profile, Sizes(self.T, self.B))
+        pricing = self.pricing()
         regions, asked = graph.find("region"), iter(self.plans.split(","))
         for region in sorted(regions, key=lambda r: not graph[r].attrs.get("alternatives")):
             if region in graph:
                 self._decide(graph, region, pricing, next(asked, "") or self.plan)
                 sweep(graph)
+
+    def pricing(self) -> Pricing:
+        """Prices by the profile, at the sizes, of loops as the passes behind this one leave them."""
+        profile = load(self.profile) if self.profile else builtin(self.target)
+        return Pricing(profile, Sizes(self.T, self.B), _written)
 
     def _decide(self, graph: Graph, region: str, pricing: Pricing, asked: str) -> None:
         node = graph[region]
@@ -71,6 +77,12 @@ class Choose(Pass):
             value = PLANS[chosen]().emit(graph, region, None)
         if graph[value].op == "tuple":
             _take_apart(graph, value if value == region else graph.replace(region, value))
+
+
+def _written(body: Graph) -> None:
+    """Make of a body what will be written of it."""
+    gemm(body)
+    blend(body)
 
 
 def candidates(graph: Graph, region: str, pricing: Pricing) -> list[Candidate]:

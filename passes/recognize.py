@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from rnnc.ir import Graph
 from rnnc.passes.linear_attention import LinearAttention
-from rnnc.passes.linear_chunks import LinearChunks, chunk_size
+from rnnc.passes.linear_chunks import LinearChunks, levels
 from rnnc.passes.native_gru import NativeGRU
 from rnnc.passes.native_lstm import NativeLSTM
 from rnnc.passes.native_rnn import NativeRNN
@@ -42,7 +42,7 @@ class Recognize(Pass):
     def apply(self, graph: Graph) -> None:
         """Add each matching plan's result as an alternative of its region."""
         for region in graph.find("region"):
-            attach(graph, region, (*NATIVE, LinearAttention(), LinearChunks(chunk_size(self.T))))
+            attach(graph, region, (*NATIVE, LinearAttention(), LinearChunks(levels(self.T))))
 
 
 def attach(graph: Graph, region: str, plans: tuple[Plan, ...] = NATIVE) -> None:

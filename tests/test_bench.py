@@ -15,7 +15,7 @@ import pytest
 
 from rnnc.errors import MissingExtra
 from tools.bench import __main__ as command
-from tools.bench import became, cells, linear, machine, table, timing
+from tools.bench import became, cells, linear, machine, measure, table, timing
 from tools.bench.matrix import FLOOR, QUICK, Entry, quick, whole
 from tools.bench.measure import measured
 from tools.bench.peers import chosen, every
@@ -128,6 +128,20 @@ def test_a_wrong_answer_is_not_timed(monkeypatch) -> None:
     runs = measured(TINY, [every()["rnnc"], found], 0)
     assert "differs" in runs["onnxruntime"]["failed"]
     assert "us" not in runs["onnxruntime"]
+
+
+def test_what_takes_too_long_is_skipped_and_listed(monkeypatch) -> None:
+    monkeypatch.setattr(measure, "LONGEST", 1e-9)
+    monkeypatch.setattr(Subject, "expected", property(lambda subject: pytest.fail("computed for nothing")))
+    runs = measured(TINY, [every()["rnnc"]], 0)
+    assert list(runs) == ["rnnc"] and "a call would take about" in runs["rnnc"]["skipped"]
+    (line,) = dict(table.sections([replace(result(), runs=runs)]))["Skipped"]
+    assert line.startswith("LSTM, sequence, H=4, B=2: a call would take about")
+
+
+def test_a_large_convolution_is_what_takes_too_long() -> None:
+    calls = {e: measure.predicted(Subject.of(e)) for e in (Entry("NAS", 512, 16), Entry("ConvLSTM", 512, 16))}
+    assert [seconds > measure.LONGEST for seconds in calls.values()] == [False, True]
 
 
 def test_missing_libraries_are_told(monkeypatch) -> None:
@@ -256,7 +270,7 @@ def test_work_is_counted_in_rounds_and_rows() -> None:
     assert facts["rounds"] == inside[0] == 100
     assert inside[1] == 2
     assert outside[:2] == (1, 200)
-    assert [became.rounds(steps, 100) for steps in ("T", "32", "every32_T")] == [100, 32, 4]
+    assert [became.rounds(s, 100) for s in ("T", "32", "every8_T", "every8_every8_T")] == [100, 32, 13, 2]
 
 
 def test_linear_plans_are_compared_with_the_scan() -> None:

@@ -16,11 +16,10 @@ from rnnc import cells
 from rnnc import tune as tuning
 from rnnc.cli import cli
 from rnnc.errors import FileError
-from rnnc.passes.choose import candidates
+from rnnc.passes.choose import Choose, candidates
 from rnnc.pipeline import Pipeline
 from rnnc.plans import Sizes
-from rnnc.plans.costs import Pricing
-from rnnc.plans.profile import FORMAT, Grid, builtin, load, parse, written
+from rnnc.plans.profile import FORMAT, NEAR, Grid, builtin, load, parse, written
 from rnnc.remarks import collecting
 from rnnc.text import parse as graph_of
 
@@ -46,9 +45,13 @@ def test_built_in(target: str) -> None:
         ("{", "is damaged: it is not JSON"),
         ("[1]", "is no profile"),
         (json.dumps({"format": FORMAT + 1}), f"is of format {FORMAT + 1}, and this rnnc"),
-        (written(table()).replace('"node": ', '"node": 1'), "its digest is not that of its figures"),
+        (written(table()).replace('"scan": ', '"scan": 1'), "its digest is not that of its figures"),
         (written(table(node=None)), "has no time above 0 for node"),
         (written(table(node=True)), "has no time above 0 for node"),
+        (written(table(node={"other": 1.0, "split": 0})), "has no time above 0 for node of split"),
+        (written(table(stream=None)), "has no time above 0 for stream"),
+        (written(table(activation={"rnn": 1})), "has activations that are no times"),
+        (written(table(activation={"rnn": {"Relu": "fast"}})), "has activations that are no times"),
         (written(table(scan=float("nan"))), "has no time above 0 for scan"),
         (written(table(iteration=float("inf"))), "has no time above 0 for iteration"),
         (written(table(element={"tanh": 1.0})), "has no time above 0 for element"),
@@ -98,12 +101,30 @@ def test_a_loop_pays_for_what_only_it_needs() -> None:
     """The product of the input is the native op's own, and a Scan's besides its body."""
     graph = Pipeline.parse("lift,recognize").run(graph_of(PROJECTED, "x"))
     (region,) = graph.find("region")
-    pricing = Pricing(builtin("cpu"), Sizes(50, 2))
+    pricing = Choose(T=50, B=2).pricing()
     found = {c.name: c.us for c in candidates(graph, region, pricing)}
     profile = builtin("cpu")
     outside = profile.product(100, 12)
-    step = profile.product(2, 9) + profile.node("tanh", 6) + profile.figure("iteration")
+    step = profile.product(2, 9) + profile.elements("tanh", 6)  # one node, written
+    step += profile.figure("iteration") + 2 * profile.streamed(6, 1) + profile.node("identity", 0)
     assert found["scan"] == pytest.approx(outside + 50 * step + profile.figure("scan") + profile.figure("if"))
+
+
+def test_activations_have_prices() -> None:
+    profile = parse(written(table(activation={"rnn": {"Relu": -0.001}, "lstm": {"Affine": 0.002}})), "x", "x")
+    usual = profile.step("rnn", 4, 64)
+    assert profile.step("rnn", 4, 64, ("Tanh",)) == usual
+    assert profile.step("rnn", 4, 64, ("Relu",)) == pytest.approx(usual - 0.001 * 4 * 64)
+    assert profile.step("rnn", 4, 64, ("Relu", "Relu")) == pytest.approx(usual - 0.001 * 4 * 64)
+    three = profile.step("lstm", 4, 64, ("Sigmoid", "Affine", "Affine"))
+    assert three == pytest.approx(profile.step("lstm", 4, 64) + 2 * 0.002 * 4 * 64)
+
+
+def test_large_tensors_cost_more() -> None:
+    profile = builtin("cpu")
+    near, far = (profile.elements("other", n) / n for n in (NEAR, NEAR + 1))
+    assert far > 2 * near
+    assert profile.streamed(1, NEAR + 1) > 1.0001 * profile.streamed(1, NEAR)
 
 
 def test_spaced_steps() -> None:
@@ -160,7 +181,7 @@ net g(stream a: f32[B, 3], stream b: f32[B, 3], state h: f32[B, 3]) -> (h) {
     with collecting() as remarks:
         Pipeline.parse("lift,recognize{T=1000},choose{T=1000}").run(graph_of(text, "x"))
     (said,) = [str(r) for r in remarks if r.where == "choose" and "linear-chunks" in str(r)]
-    assert "runs as scan" in said and "only if asked for: products of 32 steps could overflow" in said
+    assert "runs as scan" in said and "only if asked for: products of 8 steps could overflow" in said
 
 
 def test_same_bytes_in_another_process(tmp_path: Path) -> None:
@@ -182,10 +203,18 @@ def test_same_bytes_in_another_process(tmp_path: Path) -> None:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tuning with few points, each of them timed once."""
     fastest = tuning.fastest
-    for name, points in (("ROWS", (1, 2)), ("WIDTHS", (4, 8)), ("BATCHES", (1, 2)), ("UNITS", (4, 8))):
+    for name, points in (
+        ("ROWS", (1, 2)),
+        ("WIDTHS", (4, 8)),
+        ("BATCHES", (1, 2)),
+        ("UNITS", (4, 8)),
+        ("FAR", (8, 16)),
+    ):
         monkeypatch.setattr(tuning, name, points)
     monkeypatch.setattr(tuning, "SAMPLE", 5.0)
-    monkeypatch.setattr(tuning, "fastest", lambda calls, turns=1: fastest(calls, turns=1, sample=1.0))
+    monkeypatch.setattr(
+        tuning, "fastest", lambda calls, turns=1, sample=1.0: fastest(calls, turns=1, sample=1.0)
+    )
 
 
 @pytest.mark.usefixtures("hurried")

@@ -23,20 +23,17 @@ from rnnc.compiler import Compiled, compile
 from rnnc.frontend.assemble import trace
 from rnnc.ir import Graph
 from rnnc.machine.reference import random_arrays, run
-from rnnc.passes.choose import candidates
-from rnnc.passes.linear_chunks import chunk_size
+from rnnc.passes.choose import Choose, candidates
+from rnnc.passes.linear_chunks import SIZE, levels
 from rnnc.pipeline import Pipeline
-from rnnc.plans import Sizes
-from rnnc.plans.costs import Pricing
-from rnnc.plans.profile import builtin
 from rnnc.remarks import collecting
 from rnnc.runtime import Stream
 from rnnc.text import parse
 from tests.linear_models import MODELS, REFUSED, many, min_gru
 from tests.meaning import with_params
 
-#: Chunks of 8 and of 32 steps.
-SIZES = {8: 60, 32: 1000}
+#: Numbers of steps that are run in chunks, and in chunks of chunks.
+LEVELS = {1: 60, 2: 1000}
 
 #: Recurrences, by what a step does, on streams a, b of 3 features and states h, g.
 EQUATIONS = {
@@ -75,12 +72,12 @@ def equation(name: str, back: str = "k = 1") -> Graph:
     return with_params(parse(f"net f({', '.join(face)}) -> (h) {{\n" + "\n".join(body) + "\n}\n"))
 
 
-def chunked(graph: Graph, size: int, lift: str = "lift") -> Graph:
-    """The graph run in chunks of so many steps."""
-    assert chunk_size(SIZES[size]) == size
-    text = f"{lift},taps,canonicalize,recognize{{T={SIZES[size]}}},choose{{plan=linear-chunks}},lower-time"
+def chunked(graph: Graph, deep: int = 1, lift: str = "lift") -> Graph:
+    """The graph run in chunks, so many levels deep."""
+    assert levels(LEVELS[deep]) == deep
+    text = f"{lift},taps,canonicalize,recognize{{T={LEVELS[deep]}}},choose{{plan=linear-chunks}},lower-time"
     found = Pipeline.parse(text).run(graph)
-    assert any("every" in str(found[v].type) for v in found), "it still runs step by step"
+    assert any("every8_" * deep in str(found[v].type) for v in found), "it still runs step by step"
     return found
 
 
@@ -96,23 +93,23 @@ def agree(graph: Graph, other: Graph, steps: int, lengths: Any = None) -> None:
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
-@pytest.mark.parametrize("size", SIZES)
-def test_means_the_same(name: str, size: int) -> None:
+@pytest.mark.parametrize("deep", LEVELS)
+def test_means_the_same(name: str, deep: int) -> None:
     graph = equation(name)
-    other = chunked(graph, size)
-    for steps in (0, 1, 2, size - 1, size, size + 1, 3 * size):
+    other = chunked(graph, deep)
+    for steps in (0, 1, 2, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE, *([9 * SIZE + 1] if deep > 1 else [])):
         agree(graph, other, steps)
 
 
 def test_long() -> None:
     graph = equation("h = a h⁻ + b")
-    agree(graph, chunked(graph, 32), 1000)
+    agree(graph, chunked(graph, 2), 1000)
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_backward(name: str) -> None:
     graph = equation(name, "k = -1")
-    other = chunked(graph, 8)
+    other = chunked(graph)
     for steps in (0, 1, 8, 21):
         agree(graph, other, steps)
 
@@ -121,7 +118,7 @@ def test_backward(name: str) -> None:
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_ragged(name: str, back: str) -> None:
     graph = equation(name, back)
-    other = chunked(graph, 8, "lift{lengths=true}")
+    other = chunked(graph, 1, "lift{lengths=true}")
     for lengths in ([0, 0], [13, 5], [0, 13], [8, 9]):
         agree(graph, other, 13, lengths)
 
@@ -142,7 +139,7 @@ def test_taps() -> None:
         }""")
     )
     for lift in ("lift", "lift{lengths=true}"):
-        other = chunked(graph, 8, lift)
+        other = chunked(graph, 1, lift)
         for steps in (0, 1, 2, 3, 7, 8, 9, 20):
             agree(graph, other, steps, None if lift == "lift" else [steps // 2, steps])
 
@@ -168,7 +165,7 @@ def test_any_writing(h: list[str], g: list[str]) -> None:
             text.append(f"{y}: f32[B, 3] = {step.replace('%v', x)}")
     face = "stream a: f32[B, 3], stream b: f32[B, 3], param w: f32[3], state h: f32[B, 3], state g: f32[B, 3]"
     graph = with_params(parse("\n".join([f"net f({face}) -> (h, g) {{", *text, "}\n"])))
-    agree(graph, chunked(graph, 8), 13)
+    agree(graph, chunked(graph), 13)
 
 
 # -- through onnxruntime ------------------------------------------------------------------------------------
@@ -182,7 +179,7 @@ def files(graph: Graph) -> tuple[Compiled, Compiled]:
         compile(graph, "chunk", pipeline=re.sub(r"choose\{?", f"choose{{plan={p},", pipeline, count=1))
         for p in plans
     )
-    assert "every32_T" not in str(loop.proto) and "every32_T" in str(chunks.proto)
+    assert "every8_T" not in str(loop.proto) and "every8_every8_T" in str(chunks.proto)
     return loop, chunks
 
 
@@ -302,7 +299,7 @@ def test_models(name: str) -> None:
 
 def test_flipped() -> None:
     graph = trace(flip(min_gru(4)), {"x": (3,)})
-    agree(graph, chunked(graph, 8), 21)
+    agree(graph, chunked(graph), 21)
 
 
 # -- not linear ---------------------------------------------------------------------------------------------
@@ -353,7 +350,7 @@ def test_choice(T: int, B: int, n: int, plan: str) -> None:
 
 def test_cost_counts_what_is_written() -> None:
     """A state that only remembers another costs nothing to speak of; a full matrix of four does."""
-    costs, pricing = {}, Pricing(builtin("cpu"), Sizes(1000, 1))
+    costs, pricing = {}, Choose(T=1000).pricing()
     for name in EQUATIONS:
         graph = Pipeline.parse("lift,recognize{T=1000}").run(equation(name))
         (region,) = [r for r in graph.find("region") if graph[r].attrs.get("alternatives")]

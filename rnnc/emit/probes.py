@@ -15,8 +15,8 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 Shapes = dict[str, Sequence[int | str]]
 
 
-def _weight(name: str, *shape: int) -> Any:
-    values = np.random.default_rng(0).uniform(-0.05, 0.05, shape).astype(np.float32)
+def _weight(name: str, *shape: int, most: float = 0.05) -> Any:
+    values = np.random.default_rng(0).uniform(-most, most, shape).astype(np.float32)
     return numpy_helper.from_array(values, name)
 
 
@@ -43,6 +43,41 @@ def chain(op_type: str, count: int, elements: int) -> bytes:
     return _model(_graph(nodes, {"x0": [1, elements]}, [f"x{count}"]))
 
 
+def kept(count: int) -> bytes:
+    """So many sums of a value and one before, all of which are kept to the end, to be summed up."""
+    nodes = [helper.make_node("Add", [f"x{i}", "x0"], [f"x{i + 1}"]) for i in range(count)]
+    nodes.append(helper.make_node("Sum", [f"x{i + 1}" for i in range(count)], ["y"]))
+    return _model(_graph(nodes, {"x0": [1, "n"]}, ["y"]))
+
+
+#: Ops that make of ``{x}``, three rows, a value like it, ``{y}``, by way of others.
+PIECES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "where": (("Where", "yes {x} {x}", "{y}"),),
+    "slice": (("Slice", "{x} one two zero", "{a}"), ("Concat", "{a} {a} {a}", "{y}")),
+    "slices": (
+        ("Slice", "{x} one two zero", "{a}"),
+        ("Slice", "{x} two three zero", "{b}"),
+        ("Concat", "{a} {b} {a}", "{y}"),
+    ),
+    "split": (("Split", "{x}", "{a} {b} {c}"), ("Concat", "{c} {b} {a}", "{y}")),
+}
+
+
+def pieces(name: str, count: int) -> bytes:
+    """The ops of that entry of :data:`PIECES`, so many times in a row."""
+    nodes = []
+    for i in range(count):
+        known = {"x": f"x{i}", "y": f"x{i + 1}", "a": f"a{i}", "b": f"b{i}", "c": f"c{i}"}
+        for op_type, reads, gives in PIECES[name]:
+            axis: dict[str, Any] = {"axis": 0} if op_type in ("Split", "Concat") else {}
+            inputs, outputs = reads.format(**known).split(), gives.format(**known).split()
+            nodes.append(helper.make_node(op_type, inputs, outputs, **axis))
+    fixed = {"zero": [0], "one": [1], "two": [2], "three": [3], "yes": [True]}
+    used = {v for node in nodes for v in node.input}
+    weights = [numpy_helper.from_array(np.array(v), n) for n, v in fixed.items() if n in used]
+    return _model(_graph(nodes, {"x0": [3, 16]}, [f"x{count}"], weights))
+
+
 def product(rows: int, width: int) -> bytes:
     """A loop of nothing but the product of ``rows`` vectors with a square of so many rows."""
     node = helper.make_node("Gemm", ["h", "w", "c"], ["g"])
@@ -50,16 +85,23 @@ def product(rows: int, width: int) -> bytes:
     return _scan(body, {"start": [rows, width]}, {"cs": ["T", rows, width]})
 
 
-def loop(nodes: int) -> bytes:
-    """A loop of so many small nodes a step."""
-    inside = [helper.make_node("Add", [f"h{i}", "c"], [f"h{i + 1}"]) for i in range(nodes)]
-    body = _graph(inside, {"h0": [1, 16], "c": [1, 16]}, [f"h{nodes}"])
-    return _scan(body, {"start": [1, 16]}, {"cs": ["T", 1, 16]})
+def loop(nodes: int, streams: int = 1, copies: int = 0, elements: int = 16) -> bytes:
+    """A loop of so many small nodes a step, which read so many streams in turn; ``copies`` of its state are
+    given at every step."""
+    kind: Sequence[int | str] = [1, elements]
+    reads = [f"c{i % streams}" for i in range(nodes)]
+    inside = [helper.make_node("Add", [f"h{i}", c], [f"h{i + 1}"]) for i, c in enumerate(reads)]
+    given = [f"y{k}" for k in range(copies)]
+    inside += [helper.make_node("Identity", [f"h{nodes}"], [y]) for y in given]
+    scanned = [f"c{k}" for k in range(streams)]
+    body = _graph(inside, {"h0": kind, **dict.fromkeys(scanned, kind)}, [f"h{nodes}", *given])
+    return _scan(body, {"start": kind}, {f"{c}s": ["T", *kind] for c in scanned})
 
 
 def _scan(body: GraphProto, states: Shapes, streams: Shapes) -> bytes:
-    node = helper.make_node("Scan", [*states, *streams], ["y"], body=body, num_scan_inputs=len(streams))
-    return _model(_graph([node], {**states, **streams}, ["y"]))
+    gives = [f"y{k}" for k in range(len(body.output))]
+    node = helper.make_node("Scan", [*states, *streams], gives, body=body, num_scan_inputs=len(streams))
+    return _model(_graph([node], {**states, **streams}, gives))
 
 
 def choice() -> bytes:
@@ -80,9 +122,15 @@ def choice() -> bytes:
     return _model(_graph(nodes, {"x": [1, 16]}, ["y"], fixed))
 
 
-def native(op: str, units: int) -> bytes:
-    """A native op of one input, so that all but its state's products is small."""
+def native(op: str, units: int, activations: Sequence[str] = ()) -> bytes:
+    """A native op of one input, so that all but its state's products is small.
+
+    Inputs of 0.1 at most make gates of about 1: some activations take longer there than near 0.
+    """
     wide = GATES[op] * units
-    weights = [_weight("w", 1, wide, 1), _weight("r", 1, wide, units), _weight("b", 1, 2 * wide)]
-    node = helper.make_node(op.upper(), ["x", "w", "r", "b"], ["y"], hidden_size=units)
+    weights = [_weight("w", 1, wide, 1, most=10), _weight("r", 1, wide, units), _weight("b", 1, 2 * wide)]
+    attrs: dict[str, Any] = {"activations": list(activations)} if activations else {}
+    if affine := activations.count("Affine"):
+        attrs |= {"activation_alpha": [1.0] * affine, "activation_beta": [0.0] * affine}
+    node = helper.make_node(op.upper(), ["x", "w", "r", "b"], ["y"], hidden_size=units, **attrs)
     return _model(_graph([node], {"x": ["T", "B", 1]}, ["y"], weights))

@@ -7,7 +7,7 @@ that some other candidate does not; what all of them need decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ from rnnc.types import TensorType
 FREE = frozenset({*SOURCES, "const", "delay", "item", "tuple"})
 PRODUCTS = frozenset({"matmul", "gemm", "einsum", "conv"})
 NATIVE = frozenset({"lstm", "gru", "rnn"})
+#: Activations that onnxruntime makes part of a product's node.
+FUSED = frozenset({"relu", "sigmoid", "tanh"})
 
 
 def needs(graph: Graph, values: Iterable[str], without: str = "") -> set[str]:
@@ -48,10 +50,11 @@ def apart(graph: Graph, region: str, ends: Mapping[str, Iterable[str]]) -> dict[
 
 @dataclass(frozen=True)
 class Pricing:
-    """Prices at the sizes that are expected."""
+    """Prices at the sizes that are expected. Bodies of loops are priced as ``written`` makes them."""
 
     profile: Profile
     sizes: Sizes
+    written: Callable[[Graph], None] = lambda body: None
 
     def values(self, graph: Graph, values: Iterable[str]) -> float:
         """What computing all of them takes, each once."""
@@ -75,23 +78,35 @@ class Pricing:
             return 0.0
         kinds = [node.type] if isinstance(node.type, TensorType) else []
         kinds += [graph.type(o) for o in graph.operands(v) if isinstance(graph[o].type, TensorType)]
-        return self.profile.node(node.op, max((self.sizes.of(product(k.shape)) for k in kinds), default=0))
+        count = max((self.sizes.of(product(k.shape)) for k in kinds), default=0)
+        if node.op in FUSED and _alone_on_product(graph, v):
+            return self.profile.elements(node.op, count)
+        if _parted(graph, v):
+            return self.profile.node("other", count)
+        parts = {"split": len(node.attrs.get("sizes", ())), "concat": len(graph.operands(v))}
+        return self.profile.node(node.op, count, parts.get(node.op, 1))
 
     def loop(self, graph: Graph, region: str) -> float:
         """A region as a Scan, with the choice whether to run it, if it may have no step."""
         steps = graph[region].attrs["steps"]
         start = self.profile.figure("scan") + (self.profile.figure("if") if isinstance(steps, Poly) else 0.0)
-        each = self.profile.figure("iteration") + self.body(graph, region)
-        return start + self.steps(graph, region) * each
+        face = graph[region].attrs["body"].interface
+        types = [p.type for p in (*face.inputs, *face.outputs) if p.kind == "stream"]
+        each, rounds = self.profile.figure("iteration") + self.body(graph, region), self.steps(graph, region)
+        streams = sum(self.profile.streamed(self.sizes.of(product(t.shape)), rounds) for t in types)
+        return start + rounds * each + streams
 
     def body(self, graph: Graph, region: str) -> float:
         """One step of a region, node by node."""
-        body: Graph = graph[region].attrs["body"]
-        lengths = 0.0
+        body: Graph = graph[region].attrs["body"].copy()
+        self.written(body)
+        face, lengths = body.interface, 0.0
         if graph[region].attrs.get("ragged"):
-            types = [s.type for s in body.interface.states] + [o.type for o in body.interface.outputs]
+            types = [s.type for s in face.states] + [o.type for o in face.outputs]
             lengths = sum(self.profile.node("where", self.sizes.of(product(t.shape))) for t in types)
-        return self.values(body, body) + lengths
+        kept = {*body.finals.values(), *body.find("delay"), *(i.name for i in face.inputs)}
+        copies = sum(self.profile.node("identity", 0) for v in body.outputs.values() if v in kept)
+        return self.values(body, body) + lengths + copies
 
     def steps(self, graph: Graph, region: str) -> int:
         """How many steps a region is expected to run."""
@@ -105,7 +120,8 @@ class Pricing:
         steps, rows, inner, units = (self.sizes.of(d) for d in (*x, r[-1]))
         ways = 2 if attrs["direction"] == "bidirectional" else 1
         weights = self.sizes.of(w[1]) * inner
-        each = own.product(steps * rows, weights) + steps * own.step(op, rows, units)
+        acts: tuple[str, ...] = attrs.get("activations") or ()
+        each = own.product(steps * rows, weights) + steps * own.step(op, rows, units, acts)
         away = self.profile.figure("copy") if own is not self.profile else 0.0
         return own.figure("call") + ways * each + away
 
@@ -162,6 +178,22 @@ def _peepholes(graph: Graph, v: str) -> bool:
     extra = [o for o in graph.operands(v)[6:] if graph.type(o).floating] if graph[v].op == "lstm" else []
     sources = [graph[s] for s in needs(graph, extra) if not graph.operands(s)]
     return any(s.op != "const" or np.any(s.attrs["value"]) for s in sources)
+
+
+def _alone_on_product(graph: Graph, v: str) -> bool:
+    """Whether an activation alone reads a product, or its part of one that is taken apart."""
+    (x,) = graph.operands(v)
+    if graph[x].op == "item" and _parted(graph, *graph.operands(x)):
+        return len(graph.uses(x)) == 1
+    return graph[x].op in PRODUCTS and graph.type(x).rank == 2 and len(graph.uses(x)) == 1
+
+
+def _parted(graph: Graph, v: str) -> bool:
+    """Whether a value is a split of a product that has no other use: products of their own, written."""
+    if graph[v].op != "split":
+        return False
+    (x,) = graph.operands(v)
+    return graph[x].op in PRODUCTS and graph.type(x).rank == 2 and len(graph.uses(x)) == 1
 
 
 def _into_gemm(graph: Graph, v: str) -> bool:

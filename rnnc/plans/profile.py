@@ -3,12 +3,17 @@
 A table is JSON. Times are µs on one thread, with the node's own overhead:
 
     machine, versions    where and with what it was measured, or that it is estimated
-    node                 any small node, whatever it does
-    element              what one element adds, by op; ``other`` for those not listed
+    node                 a small node, by op; ``other`` for those not listed; each part of a ``split`` and a
+                         ``concat``
+    element              what one element adds, by op; ``stream`` for those that a loop reads or gives, and
+                         ``far`` besides, for each of a tensor of more than :data:`NEAR`
     scan, iteration, if  one run of a loop, one round of it besides its nodes, one run of a choice
+    stream               in a round, each stream that the loop reads or gives
     call                 one run of a native op, besides its steps
     product              ``us[i][j]``: ``rows[i]`` vectors times a matrix of ``weights[j]`` numbers
     lstm, gru, rnn       ``us[i][j]``: a step of ``rows[i]`` sequences of ``units[j]`` units, its input apart
+    activation           by native op, what one element adds that is activated so, and not as usual; it may
+                         be below 0
     own, copy            which values of a native op's attributes the provider's kernels know, ``null`` for
                          what is absent or false; with others the op runs on the CPU, and each run pays for
                          ``copy``. Without ``own`` they know all
@@ -32,8 +37,14 @@ from typing import Any
 
 from rnnc.errors import FileError
 
-FORMAT = 1
-FIGURES = ("node", "scan", "iteration", "if", "call")
+FORMAT = 2
+FIGURES = ("scan", "iteration", "stream", "if", "call")
+#: The figures by op, of which each table has at least the one of all ``other`` ops.
+BY_OP = ("node", "element")
+#: So many numbers stay in the caches from node to node; of larger tensors, each has to be fetched.
+NEAR = 1 << 19
+#: The activations of native ops that their grids are measured with.
+USUAL = {"lstm": ("Sigmoid", "Tanh", "Tanh"), "gru": ("Sigmoid", "Tanh"), "rnn": ("Tanh",)}
 #: The grids, and what their columns are.
 GRIDS = {"product": "weights", "lstm": "units", "gru": "units", "rnn": "units"}
 AGAIN = "Write it anew with rnnc tune."
@@ -77,18 +88,38 @@ class Profile:
         """One of :data:`FIGURES`."""
         return float(self.table[name])
 
-    def node(self, op: str, elements: float) -> float:
-        """A node that works element by element."""
+    def node(self, op: str, elements: float, parts: int = 1) -> float:
+        """A node that works element by element, or on so many parts of what has so many elements."""
+        each: Mapping[str, float] = self.table["node"]
+        return parts * each.get(op, each["other"]) + self.elements(op, elements)
+
+    def elements(self, op: str, count: float) -> float:
+        """What so many elements add to a node."""
         each: Mapping[str, float] = self.table["element"]
-        return self.figure("node") + elements * each.get(op, each["other"])
+        return count * each.get(op, each["other"]) + self.far(count)
+
+    def far(self, count: float) -> float:
+        """What a tensor of so many elements costs for being too large for the caches."""
+        each: Mapping[str, float] = self.table["element"]
+        return count * each.get("far", 0.0) if count > NEAR else 0.0
+
+    def streamed(self, elements: float, steps: float) -> float:
+        """A stream that a loop reads or gives, in so many rounds."""
+        each = self.figure("stream") + self.elements("stream", elements)
+        return steps * each + self.far(steps * elements)
 
     def product(self, rows: float, weights: float) -> float:
         """So many vectors times a matrix of so many numbers."""
         return self.grids["product"].at(rows, weights)
 
-    def step(self, op: str, rows: float, units: float) -> float:
-        """One step of a native op, without the product of its input."""
-        return self.grids[op].at(rows, units)
+    def step(self, op: str, rows: float, units: float, activations: Sequence[str] = ()) -> float:
+        """One step of a native op, without the product of its input; by default, activated as usual."""
+        usual, grid = USUAL[op], self.grids[op].at(rows, units)
+        each: Mapping[str, float] = self.table.get("activation", {}).get(op, {})
+        ways = max(1, len(activations) // len(usual))
+        found = zip(activations, usual * ways, strict=False)
+        more = sum(each.get(a, 0.0) for a, u in found if a != u) * rows * units / ways
+        return max(grid + more, grid / 4)
 
     def foreign(self, op: str, attrs: Mapping[str, Any]) -> str:
         """The attribute for which the provider has no kernel of its own for a native op; "" if it has one."""
@@ -138,9 +169,11 @@ def parse(text: str, name: str, shown: str) -> Profile:
 
 def _grids(table: Mapping[str, Any], shown: str) -> dict[str, Grid]:
     """The grids, having seen that all that is needed is there, and is numbers above 0."""
-    element = table.get("element")
     numbers: dict[str, Any] = {name: table.get(name) for name in FIGURES}
-    numbers["element"] = element.get("other") if isinstance(element, dict) else None
+    for name in BY_OP:
+        by_op = table.get(name)
+        numbers |= {f"{name} of {op}": n for op, n in by_op.items()} if isinstance(by_op, dict) else {}
+        numbers[name] = by_op.get("other") if isinstance(by_op, dict) else None
     grids = {}
     for name, column in GRIDS.items():
         found = table.get(name)
@@ -155,6 +188,12 @@ def _grids(table: Mapping[str, Any], shown: str) -> dict[str, Grid]:
     for name, number in numbers.items():
         if not _positive(number):
             raise FileError(f"{shown} has no time above 0 for {name}", hint=AGAIN)
+    activation = table.get("activation", {})
+    tables = [activation, *(activation.values() if isinstance(activation, dict) else ())]
+    if not all(isinstance(t, dict) for t in tables) or not all(
+        _number(n) for t in tables[1:] for n in t.values()
+    ):
+        raise FileError(f"{shown} has activations that are no times", hint=AGAIN)
     return grids
 
 
@@ -164,9 +203,14 @@ def _listed(found: Any, key: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _positive(number: object) -> bool:
+def _number(it: object) -> bool:
+    """Whether it is a number, and not without end."""
+    return isinstance(it, int | float) and not isinstance(it, bool) and -inf < it < inf
+
+
+def _positive(it: object) -> bool:
     """Whether it is a number above 0, and not without end."""
-    return isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < inf
+    return _number(it) and isinstance(it, int | float) and it > 0
 
 
 def digest(table: Mapping[str, Any]) -> str:

@@ -36,9 +36,10 @@ def kind(plans: set[str]) -> str:
 
 
 def rounds(steps: str, T: int) -> int:
-    """How many rounds a loop has that runs ``T``, ``32`` or ``every32_T`` times."""
-    every = re.fullmatch(r"(?:every(\d+)_)?T", steps)
-    return -(-T // int(every[1] or 1)) if every else int(steps) if steps.isdigit() else 1
+    """How many rounds a loop has that runs ``T``, ``8``, ``every8_T`` or ``every8_every8_T`` times."""
+    if every := re.fullmatch(r"every(\d+)_(\w+)", steps):
+        return -(-rounds(every[2], T) // int(every[1]))
+    return T if steps == "T" else int(steps) if steps.isdigit() else 1
 
 
 def work(compiled: Any, T: int, B: int) -> dict[str, Any]:

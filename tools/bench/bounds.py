@@ -28,8 +28,8 @@ def parts(work: Mapping[str, Any], units: int, call: float, profile: Profile) ->
     """The predicted µs of each part of a call of a cell of so many units."""
     return {
         "call": call,
-        "nodes": work["nodes"] * profile.figure("node") + work["rounds"] * profile.figure("iteration"),
-        "elements": work["vectors"] * (profile.node("other", units) - profile.figure("node")),
+        "nodes": work["nodes"] * profile.node("other", 0) + work["rounds"] * profile.figure("iteration"),
+        "elements": work["vectors"] * profile.elements("other", units),
         "products": sum(times * profile.product(rows, n) for times, rows, n in work["products"]),
         "native": sum(steps * profile.step(op, rows, units) for op, steps, rows, units in work["native"]),
     }

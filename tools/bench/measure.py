@@ -9,15 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from rnnc.plans import Sizes
+from rnnc.plans.costs import Pricing
+from rnnc.plans.profile import builtin
 from tools.bench.handwritten import Unsupported
 from tools.bench.matrix import TOLERANCE, Entry
 from tools.bench.peers import Peer
+from tools.bench.results import BASE
 from tools.bench.subject import Subject
 from tools.bench.timing import Times, in_turns
 
 #: Some cells are chaotic at some sizes: the least rounding grows. There, how many times as far as the
 #: reference machine itself strays when it computes in float32.
 LENIENCE = 4
+
+#: The longest that a call may be predicted to take, in seconds: every peer makes a score of them.
+LONGEST = 1.0
 
 #: What is known of one peer at one entry: numbers, or why there are none.
 Run = dict[str, Any]
@@ -26,9 +33,12 @@ Run = dict[str, Any]
 def measured(entry: Entry, peers: Sequence[Peer], seconds: float) -> dict[str, Run]:
     """What each peer that is meant for the entry does there. rnnc is the first of them.
 
-    What is not the peer's kind of cell is left out. What fails, or answers wrongly, is not timed.
+    What is not the peer's kind of cell is left out. What fails, or answers wrongly, is not timed, and nothing
+    is whose calls would take too long.
     """
     subject = Subject.of(entry)
+    if (call := predicted(subject)) > LONGEST:
+        return {BASE: {"skipped": f"a call would take about {call:.1f} s"}}
     runs: dict[str, Run] = {}
     calls = {}
     with ExitStack() as stack:
@@ -54,6 +64,13 @@ def measured(entry: Entry, peers: Sequence[Peer], seconds: float) -> dict[str, R
         if calls:
             _enter(runs, in_turns(calls, seconds), peers[0].name)
     return runs
+
+
+def predicted(subject: Subject) -> float:
+    """About how many seconds a call takes: every step of the cell as written, node by node."""
+    entry = subject.entry
+    step = Pricing(builtin("cpu"), Sizes(1, entry.B)).values(subject.graph, subject.graph)
+    return step * (entry.T if entry.form == "sequence" else 1) / 1e6
 
 
 def _enter(runs: Mapping[str, Run], times: Mapping[str, Times], base: str) -> None:

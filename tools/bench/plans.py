@@ -25,10 +25,7 @@ from rnnc.frontend.assemble import trace
 from rnnc.ir import Graph
 from rnnc.passes.choose import Choose, candidates
 from rnnc.pipeline import Pass, Pipeline
-from rnnc.plans import Sizes
-from rnnc.plans.costs import Pricing
 from rnnc.plans.decisions import Candidate
-from rnnc.plans.profile import builtin, load
 from rnnc.runtime import session
 from rnnc.tune import one_processor
 from tools.bench import machine
@@ -57,8 +54,7 @@ def found(entry: Entry, layer: Any, profile: str | None) -> tuple[Pipeline, list
 
     def look(p: Pass, before: Graph, after: Graph) -> None:
         if isinstance(p, Choose):
-            pricing = Pricing(load(p.profile) if p.profile else builtin(p.target), Sizes(p.T, p.B))
-            loops.extend(candidates(before, region, pricing) for region in before.find("region"))
+            loops.extend(candidates(before, region, p.pricing()) for region in before.find("region"))
 
     passes.run(trace(layer), look)
     return passes, loops

@@ -43,7 +43,8 @@ def rows(results: Sequence[Result]) -> list[list[str]]:
     found = [[*HEAD, *names]]
     for r in results:
         e = r.entry
-        failed = r.runs.get(BASE, {}).get("failed", "")
+        own_run = r.runs.get(BASE, {})
+        failed = own_run.get("failed", "skipped" if "skipped" in own_run else "")
         own = "–" if r.us is None else f"{r.us:.3g}"
         ratio = "–" if r.ratio is None else f"{r.ratio:.2f}"
         best = [e.cell, e.form, str(e.H), str(e.B), str(e.cpus), own, failed or r.told, ratio, r.best or "–"]
@@ -81,6 +82,12 @@ def failures(results: Iterable[Result]) -> list[str]:
         for name, run in r.runs.items()
         if "failed" in run
     ]
+
+
+def skipped(results: Iterable[Result]) -> list[str]:
+    """What was not measured, and why, in a plain line."""
+    found = ((r.entry, r.runs.get(BASE, {}).get("skipped")) for r in results)
+    return [f"{entry}: {why}" for entry, why in found if why]
 
 
 def chaotic(results: Iterable[Result]) -> list[str]:
@@ -168,6 +175,7 @@ def sections(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
         (f"Step calls, H at most {NARROW}", step_calls(results) or ["none"]),
         ("Where rnnc loses", losses(results) or ["nowhere"]),
         ("Failures", failures(results) or ["none"]),
+        ("Skipped", skipped(results) or ["none"]),
         ("Where float32 itself is far from the reference machine", chaotic(results) or ["none"]),
     ]
 

@@ -43,6 +43,7 @@ def work(job: dict[str, Any]) -> None:
 def told(result: Result) -> str:
     """A result in a line."""
     failed = [f"{name} failed" for name, run in result.runs.items() if "failed" in run]
+    failed += [f"skipped: {run['skipped']}" for run in result.runs.values() if "skipped" in run]
     parts = [f"rnnc {result.us:.3g} µs" if result.us else "", result.told]
     if result.best:
         parts.append(f"{result.best} {result.ratio:.2f} times that")
