@@ -44,7 +44,7 @@ inspect ports
 stripping
 importer
 runtime
-tune
+export tune
 autotune compiler
 check
 cli
@@ -62,7 +62,7 @@ UPWARD: dict[tuple[str, str], str] = {
 
 #: The only modules and packages that may import these libraries; none does so while ``import rnnc`` runs.
 IMPORTERS = {
-    "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign"},
+    "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign", "rnnc.export"},
     "onnxruntime": {"rnnc.runtime"},
 }
 
