@@ -12,15 +12,17 @@ from pathlib import Path
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
+def aside(path: Path, suffix: str = "") -> Iterator[Path]:
     """A file next to ``path`` that takes its place at the end, and is removed if that is not reached.
+
+    Its name ends in ``suffix``, for readers that know files by it.
 
     What is there already must be a file: a folder or a device is not replaced, but an ``OSError``.
     """
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a device" if _is_device(path) else "no plain file"
         raise OSError(f"it is {kind}")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
     os.close(handle)
     try:
         yield Path(name)

@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from rnnc import runtime
 from rnnc.emit.form import FORMS
 from rnnc.emit.manifest import VERSION, decode
 from rnnc.errors import FileError, RnncError
@@ -30,6 +31,7 @@ from rnnc.inspect.sizes import bodies
 from rnnc.ir import Array, Graph
 from rnnc.machine.reference import run as run_reference
 from rnnc.runtime import Stream, session
+from rnnc.runtime.ort_format import ORT
 
 #: How far results may lie apart: absolutely up to 1, relatively above.
 TOLERANCE = 1e-4
@@ -60,7 +62,10 @@ class File:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        found = manifest_of(read_model(path, weights=False))
+        if self.path.endswith(ORT):
+            found = runtime.manifest_of(session(self.path))
+        else:
+            found = manifest_of(read_model(path, weights=False))
         if found is None:
             raise FileError(
                 f"{path} has no manifest, so its form and states are not known", hint="Write it with rnnc."
@@ -166,6 +171,11 @@ def check(path: str | Path, against: Any = None, seed: int = 0) -> list[Finding]
     if against is not None:
         findings.append(_against(file, against, seed))
     return findings
+
+
+def compare(path: str | Path, other: str | Path, seed: int = 0) -> Finding:
+    """Whether two files compute the same on inputs drawn from ``seed``."""
+    return _against(File(path), other, seed)
 
 
 def _sound(file: File) -> Finding:

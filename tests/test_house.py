@@ -44,9 +44,10 @@ inspect ports
 stripping
 importer
 runtime
-export tune
+tune
 autotune compiler
 check
+export
 cli
 __main__
 """

@@ -72,3 +72,27 @@ def triton(file: str, repository: str, name: str | None, max_batch: int, streams
     for row in rows:
         table.add_row(row.path, row.manifest, row.manifest_initial, row.config, row.config_initial)
     console().print(table)
+
+
+@export.command("ort")
+@click.argument("file", metavar="FILE.onnx")
+@click.option("-o", "output", metavar="OUT.ort", help="The file to write; by default beside FILE.")
+def ort(file: str, output: str | None) -> None:
+    """Write a file in ORT format, for phones and browsers.
+
+    \b
+      rnnc export ort char.onnx
+      rnnc export ort char.onnx -o app/assets/char.ort
+
+    Beside it goes the list of operators that it takes, for a build of onnxruntime without all others. Both
+    files run on drawn inputs, and must give the same.
+    """
+    from rnnc.export.ort import export as write
+
+    with working(f"exporting {file}"):
+        found = write(file, output)
+    same = found.finding.note
+    if found.finding.verdict == "ok":
+        same = f"computes what {file} does, within {found.finding.error:.1e}"
+    click.echo(f"{found.model}: {found.model.stat().st_size:,} bytes; {same}")
+    click.echo(f"{found.operators}: the operators that it takes")
