@@ -17,7 +17,7 @@ demo: $(VENV)/.demo ## install rnnc into .venv and run a small demonstration
 test: $(VENV)/.test ## install what the checks need and run all of them
 	@$(VENV)/bin/python tools/check.py
 
-browser: ## install Chromium for the tests of pages, which are skipped without (as root, on Debian)
+browser: ## install Chromium and npm packages for the tests of pages (as root, on Debian)
 	@.ci/browser
 
 clean: ## remove .venv

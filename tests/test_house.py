@@ -70,6 +70,7 @@ IMPORTERS = {
 MAX_LINES = 400
 
 FOLDERS = ("rnnc", "passes", "models", "tools", "tests")
+TEXTS = ("docs",)
 PAGES = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md")
 SETTINGS = ("pyproject.toml", "Makefile", ".ci", ".editorconfig", ".gitattributes", ".gitignore")
 
@@ -184,7 +185,12 @@ def test_top_level_names() -> None:
     run = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
         pytest.skip("not a git checkout")
-    assert {line.partition("/")[0] for line in run.stdout.splitlines()} <= {*FOLDERS, *PAGES, *SETTINGS}
+    assert {line.partition("/")[0] for line in run.stdout.splitlines()} <= {
+        *FOLDERS,
+        *TEXTS,
+        *PAGES,
+        *SETTINGS,
+    }
 
 
 def test_the_face_is_there() -> None:

@@ -1,4 +1,5 @@
-"""Triton's sequence batcher with implicit state, as ``sequence_batch_scheduler.cc`` of its core has it.
+"""Triton's sequence batcher with implicit state, as ``sequence_batch_scheduler.cc`` of its core has it, and a
+server of it that speaks Triton's protocol.
 
 It knows a model by its repository alone. It keeps a state for each sequence, as bytes of ``initial_state`` at
 first; makes batches of requests of any sequences, one of each; tells the model by the control inputs which
@@ -7,7 +8,9 @@ requests start and end a sequence; and finds the input of a state by the place o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +106,46 @@ class Triton:
             return np.zeros((1, *initial.dims), dtype)
         content = (self._folder / "initial_state" / initial.data_file).read_bytes()
         return np.frombuffer(content, dtype).reshape(1, *initial.dims)
+
+
+@contextmanager
+def serving(repository: Path) -> Iterator[str]:
+    """A server of the models of a repository, which may come later; its address. A request is a batch."""
+    import grpc
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+    from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+
+    models: dict[str, Triton] = {}
+
+    class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+        def ModelInfer(self, request: Any, context: Any) -> Any:
+            if request.model_name not in models:
+                models[request.model_name] = Triton(repository / request.model_name)
+            model = models[request.model_name]
+            told = request.parameters
+            xs = {
+                x.name: np.frombuffer(raw, triton_to_np_dtype(x.datatype)).reshape(x.shape)[0]
+                for x, raw in zip(request.inputs, request.raw_input_contents, strict=True)
+            }
+            sequence = str(told["sequence_id"].int64_param)
+            flags = (told[f"sequence_{flag}"].bool_param for flag in ("start", "end"))
+            (ys,) = model.infer([Request(sequence, xs, *flags)])
+            answer = service_pb2.ModelInferResponse(model_name=request.model_name)
+            for tensor, y in zip(model.config.output, ys, strict=True):
+                answer.outputs.add(
+                    name=tensor.name, datatype=np_to_triton_dtype(y.dtype), shape=[1, *y.shape]
+                )
+                answer.raw_output_contents.append(y.tobytes())
+            return answer
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
 
 
 #: NumPy's element types by Triton's names.

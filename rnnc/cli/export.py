@@ -94,5 +94,5 @@ def ort(file: str, output: str | None) -> None:
     same = found.finding.note
     if found.finding.verdict == "ok":
         same = f"computes what {file} does, within {found.finding.error:.1e}"
-    click.echo(f"{found.model}: {found.model.stat().st_size:,} bytes; {same}")
+    click.echo(f"{found.model}: {same}")
     click.echo(f"{found.operators}: the operators that it takes")
