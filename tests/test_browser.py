@@ -17,12 +17,13 @@ from tests.browser import console_errors, prefer
     ],
 )
 def test_errors_of_a_page_are_found(browser, tmp_path, script: str, what: str) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html><title>page</title><body><script>{script}</script>", encoding="utf-8")
     browser.get(page.as_uri())
-    browser.execute_async_script("setTimeout(arguments[0], 50)")
-    (found,) = console_errors(browser)
-    assert what in found
+    found = WebDriverWait(browser, 60, 0.05).until(console_errors)
+    assert [what in error for error in found] == [True]
     assert console_errors(browser) == []
 
 
