@@ -2,7 +2,7 @@
 
 ``browser/writing.js`` is the same in JavaScript, and draws the same bytes: random numbers come from a
 generator that both have, and odds are summed in float64, from the first byte to the last. What two runtimes
-make of one step differs by about 1e-6, so the bytes could differ only where a drawn number lies so close to
+make of one step differs by about 5e-6, so the bytes could differ only where a drawn number lies so close to
 the boundary between two of them. At temperature 0 the first of equal logits is taken.
 """
 

@@ -194,6 +194,22 @@ def test_a_model_that_is_there_stays(exported, tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == ["deep", "taken"]
 
 
+def test_a_failure_leaves_what_was_there(exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, folder = exported("deep")
+    before = (folder / "config.pbtxt").read_bytes()
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(triton, "save", fail)
+    with pytest.raises(FileError, match="cannot be written: No space left on device"):
+        triton.export(file, tmp_path / "models", replace=True, controls=False)
+    with pytest.raises(FileError, match="cannot be written"):
+        triton.export(file, tmp_path / "models", "other")
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["deep"]
+    assert (folder / "config.pbtxt").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [

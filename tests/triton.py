@@ -54,7 +54,8 @@ class Triton:
             if request.start:
                 self._sequences[request.sequence] = self._first()
             assert request.sequence in self._sequences, "must specify the START flag on the first request"
-        assert len(self._sequences) <= self.config.sequence_batching.oldest.max_candidate_sequences
+        if self._pairs:
+            assert len(self._sequences) <= self.config.sequence_batching.oldest.max_candidate_sequences
         feeds: dict[str, Array] = {}
         for tensor in self.config.input:
             rows = [np.asarray(r.inputs[tensor.name])[None] for r in requests]
