@@ -20,7 +20,8 @@ from rnnc.cells import LSTM, Embedding
 from rnnc.cli import cli
 from rnnc.errors import FileError, FormError, MissingExtra, RnncError
 from rnnc.ir import Array
-from tests.triton import Request, Triton
+from tests.triton import Request, Triton, serving
+from tools.triton import main as compare
 
 pytest.importorskip("tritonclient.grpc", reason="needs tritonclient, of the extra triton")
 
@@ -107,6 +108,22 @@ def test_a_server_computes_what_streams_do(exported, name: str, controls: bool, 
                 np.testing.assert_allclose(y, expected.reshape(y.shape), rtol=1e-6, atol=1e-6)
             if request.end:
                 going.discard(request.sequence)
+
+
+@pytest.mark.parametrize("name", ["deep", "ring", "tokens"])
+def test_a_running_server_is_compared(exported, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file, folder = exported(name)
+    with serving(folder.parent) as address:
+        assert compare([str(file), "--url", address, "--streams", "4", "--steps", "30"]) == 0
+    assert capsys.readouterr().out == "4 streams of 30 steps differ from rnnc.Stream by at most 0.0e+00\n"
+
+
+def test_a_server_with_wrong_states_is_found_out(exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, folder = exported("deep", controls=False)
+    value = Triton._value
+    monkeypatch.setattr(Triton, "_value", lambda self, state: value(self, state) + 1)
+    with serving(folder.parent) as address:
+        assert compare([str(file), "--url", address, "--streams", "2", "--steps", "9"]) == 1
 
 
 def test_a_row_that_is_not_ready_keeps_its_state_and_an_ended_one_is_wiped(exported) -> None:
@@ -243,6 +260,15 @@ def test_files_that_cannot_be_served(tmp_path: Path) -> None:
     with pytest.raises(RnncError, match="is not the name of a folder"):
         triton.export(chunk, tmp_path / "models", "a/b")
     assert not (tmp_path / "models").exists()
+
+
+def test_states_that_controls_cannot_choose_among(tmp_path: Path) -> None:
+    late = net(lambda x=stream(2, dtype="bool"), *, h=zeros(2, dtype="bool"): (h := x, h[-1])[1])
+    rnnc.compile(late, "step").save(tmp_path / "late.onnx")
+    with pytest.raises(FormError, match="no Where for the state h, which is bool") as raised:
+        triton.export(tmp_path / "late.onnx", tmp_path / "models")
+    assert raised.value.hint == "Leave the controls out: --no-controls."
+    triton.export(tmp_path / "late.onnx", tmp_path / "models", controls=False)
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

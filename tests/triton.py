@@ -139,7 +139,7 @@ def serving(repository: Path) -> Iterator[str]:
                 answer.raw_output_contents.append(y.tobytes())
             return answer
 
-    server = grpc.server(ThreadPoolExecutor(1))
+    server = grpc.server(ThreadPoolExecutor(1))  # so that requests come one after another
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -33,6 +33,9 @@ from rnnc.types import TensorType, short_dtype
 #: The inputs that say where in its life a stream is.
 CONTROLS = ("START", "END", "READY")
 
+#: The element types among which onnxruntime's ``Where`` chooses.
+CHOSEN = {"float16", "float32", "float64", "int8", "int32", "int64", "uint8", "uint32"}
+
 
 @dataclass(frozen=True)
 class Wired:
@@ -70,6 +73,11 @@ def serve(model: ModelProto, manifest: Mapping[str, Any], *, controls: bool) -> 
         batch = [d for d in port.before.shape if isinstance(d, str)]
         if batch != ["B"]:
             raise FormError(f"the state {port.path} is {port.before.shown}: only its batch may be open")
+        if controls and port.before.dtype not in CHOSEN:
+            raise FormError(
+                f"onnxruntime has no Where for the state {port.path}, which is {port.before.dtype}",
+                hint="Leave the controls out: --no-controls.",
+            )
     changed = ModelProto()
     changed.CopyFrom(model)
     names = _taken(changed.graph)
