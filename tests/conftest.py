@@ -29,6 +29,7 @@ from rnnc.ir import Graph
 from rnnc.pipeline import Pass, Pipeline
 from rnnc.text import parse, show
 from tests.browser import browser as browser
+from tests.browser import chromium as chromium
 from tests.meaning import disagreement, with_params
 
 CUT = "// ----\n"

@@ -41,9 +41,7 @@ def follow(file: str, name: str, url: str, seed: int, steps: int) -> float:
             xs = [_drawn(rng, port["dtype"], port["shape"][1:]) for port in inputs]
             sent = []
             for port, x in zip(inputs, xs, strict=True):
-                whole = (
-                    x if x.ndim > 1 else x[:, None]
-                )  # no tensor of Triton has the batch alone
+                whole = x if x.ndim > 1 else x[:, None]  # no tensor of Triton has the batch alone
                 sent.append(InferInput(port["name"], whole.shape, np_to_triton_dtype(x.dtype)))
                 sent[-1].set_data_from_numpy(whole)
             start = start or bool(rng.random() < RESTARTS)
