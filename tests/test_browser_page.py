@@ -211,6 +211,16 @@ def test_a_page_opened_as_a_file_says_what_to_do(browser, folder: Path) -> None:
     )
 
 
+def test_without_the_runtime_it_is_not_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(page, "RUNTIME", tmp_path / "none")
+    assert page.main() == 1
+    assert capsys.readouterr().err == (
+        "onnxruntime-web is not installed: run npm ci --prefix models/browser\n"
+    )
+
+
 def test_random_numbers_are_those_of_mulberry32() -> None:
     # what the JavaScript of its author gives for these seeds
     assert [round(x * 2**32) for x in islice(mulberry32(0), 3)] == [1144304738, 1416247, 958946056]
