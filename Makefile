@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test clean
+.PHONY: help demo test browser clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -16,6 +16,9 @@ demo: $(VENV)/.demo ## install rnnc into .venv and run a small demonstration
 
 test: $(VENV)/.test ## install what the checks need and run all of them
 	@$(VENV)/bin/python tools/check.py
+
+browser: ## install Chromium and npm packages for the tests of pages (as root, on Debian)
+	@.ci/browser
 
 clean: ## remove .venv
 	rm -rf $(VENV)

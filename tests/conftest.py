@@ -28,6 +28,8 @@ from rnnc.errors import RnncError, VerifyError
 from rnnc.ir import Graph
 from rnnc.pipeline import Pass, Pipeline
 from rnnc.text import parse, show
+from tests.browser import browser as browser
+from tests.browser import chromium as chromium
 from tests.meaning import disagreement, with_params
 
 CUT = "// ----\n"

@@ -1,6 +1,6 @@
-"""The README tells the truth: its Python runs, and its commands print what stands below them.
+"""The README and the pages in docs tell the truth: Python runs, and commands print what stands below them.
 
-``pytest tests/test_readme.py --bless`` writes what they print into the README.
+``pytest tests/test_readme.py --bless`` writes what they print into the pages.
 """
 
 from __future__ import annotations
@@ -17,20 +17,27 @@ import pytest
 from click.testing import CliRunner
 
 from rnnc.cli import cli
+from tests.triton import serving
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+#: What a page takes that is not of the test's own: a library, or a server in its place.
+NEEDS = {"triton.md": "tritonclient.grpc"}
+
+#: Where a page looks for a server of Triton's.
+TRITON = "localhost:8001"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def run_python(code: str, names: dict[str, Any]) -> str:
+def run_python(code: str, page: str, names: dict[str, Any]) -> str:
     """What a block prints. One that trains is left out where PyTorch is not installed."""
     if "import torch" in code and not find_spec("torch"):
         return ""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        exec(compile(code, "README.md", "exec"), names)
+        exec(compile(code, page, "exec"), names)
     return out.getvalue()
 
 
@@ -44,16 +51,16 @@ def run_console(block: str) -> str:
     return "\n".join(re.sub(r" +$", "", text, flags=re.MULTILINE) for text in shown)
 
 
-def played(text: str) -> str:
-    """The README with its output as it is now: of commands below them, of Python in the next text block."""
-    names: dict[str, Any] = {"__name__": "readme"}
+def played(text: str, page: str) -> str:
+    """A page with its output as it is now: of commands below them, of Python in the next text block."""
+    names: dict[str, Any] = {"__name__": "page"}
     printed = ""
 
     def play(match: re.Match[str]) -> str:
         nonlocal printed
         kind, block = match.groups()
         if kind == "python":
-            printed = run_python(block, names)
+            printed = run_python(block, page, names)
         elif kind == "console":
             block = run_console(block)
         elif kind == "text":
@@ -63,14 +70,21 @@ def played(text: str) -> str:
     return FENCE.sub(play, text)
 
 
-def test_the_readme_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models").symlink_to(ROOT / "models")
-    text = README.read_text(encoding="utf-8")
-    now = played(text)
+    text = page.read_text(encoding="utf-8")
+    if TRITON in text:
+        with serving(tmp_path / "repository") as address:
+            now = played(text.replace(TRITON, address), page.name).replace(address, TRITON)
+    else:
+        now = played(text, page.name)
     if request.config.getoption("--bless"):
-        README.write_text(now, encoding="utf-8")
+        page.write_text(now, encoding="utf-8")
     else:
         assert now == text, "run pytest tests/test_readme.py --bless"

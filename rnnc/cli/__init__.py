@@ -1,4 +1,4 @@
-"""The command line: ``rnnc compile``, ``show``, ``explain``, ``inspect``, ``run``, ``check``, ``tune``.
+"""The command line: ``rnnc compile``, ``show``, ``inspect``, ``check`` and the others.
 
 Exit status 0 is success, 1 a clear error, 2 wrong usage.
 """
@@ -12,6 +12,7 @@ import click
 from rnnc.cli.check import check
 from rnnc.cli.compile import compile_
 from rnnc.cli.explain import explain
+from rnnc.cli.export import export
 from rnnc.cli.inspect import inspect
 from rnnc.cli.run import run
 from rnnc.cli.show import show
@@ -46,11 +47,12 @@ def cli() -> None:
       rnnc inspect lstm.onnx                                     loops, states, weights, cost
       rnnc run     chain.onnx --input x.npy -o y.npy
       rnnc check   lstm.onnx --against rnnc.cells:"LSTM(30, 15)"
+      rnnc export triton lstm.onnx -o models                     a Triton model repository
       rnnc tune    -o server.json                                 this machine, for compile --profile
     """
 
 
-for command in (compile_, show, explain, inspect, run, check, tune):
+for command in (compile_, show, explain, inspect, run, check, export, tune):
     cli.add_command(command)
 
 

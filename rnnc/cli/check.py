@@ -36,7 +36,7 @@ def check(file: str, against: str | None, **options: Any) -> None:
 
     with working(f"checking {file}"):
         choices = Choices(**options)
-        other = against if against is None or against.endswith(".onnx") else choices.traced(against)
+        other = against if against is None or against.endswith((".onnx", ".ort")) else choices.traced(against)
         findings = run_checks(file, other, seed=choices.seed)
     table = Table(box=None, pad_edge=False)
     for heading in ("check", "", "max error", "what"):

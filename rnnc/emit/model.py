@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
 from rnnc import foreign
@@ -131,12 +132,15 @@ def describe(form: Form, wiring: Wiring) -> str:
 
 
 def find_place(source: str | bytes, node: str) -> Loc | None:
-    """The place in the source that a node of a file, or of its content, comes from."""
-    model = (
-        onnx.load_model_from_string(source)
-        if isinstance(source, bytes)
-        else onnx.load(source, load_external_data=False)
-    )
+    """The place in the source that a node of a file, or of its content, comes from, if it is an ``.onnx``."""
+    try:
+        model = (
+            onnx.load_model_from_string(source)
+            if isinstance(source, bytes)
+            else onnx.load(source, load_external_data=False)
+        )
+    except DecodeError:  # onnxruntime runs files of another format, too, which name no places
+        return None
     found = next((n.doc_string for n in nodes(model.graph) if n.name == node), "")
     return parse_place(found)
 

@@ -39,7 +39,7 @@ def session(source: Source, providers: Sequence[Provider] | None = None, threads
     try:
         return ort.InferenceSession(model, options, providers=wanted)
     except failures() as error:
-        raise FileError(f"{shown} is not a model that onnxruntime can run: {_first_line(error)}") from error
+        raise FileError(f"{shown} is not a model that onnxruntime can run: {first_line(error)}") from error
 
 
 def manifest_of(opened: Any) -> dict[str, Any] | None:
@@ -95,7 +95,8 @@ def _content(source: Source) -> tuple[str | bytes, str]:
     return path, path
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first, which is what there is to know."""
     return str(error).strip().partition("\n")[0]
 
 
@@ -103,7 +104,7 @@ def run_error(error: Exception, source: Source) -> RnncError:
     """onnxruntime's failure, told with the place in the source that its node comes from."""
     from rnnc.emit.model import find_place
 
-    message = _first_line(error)
+    message = first_line(error)
     node = re.search(r"Name:'([^']*)'", message)
     if node is None:
         return RnncError(f"onnxruntime failed: {message}")
