@@ -99,12 +99,14 @@ if TYPE_CHECKING:
     from rnnc.compiler import Compiled, compile
     from rnnc.importer import from_onnx
     from rnnc.runtime import Stream
+    from rnnc.serving import StreamPool
 
 #: What is imported when first asked for: these bring onnx and onnxruntime with them, or are written in rnnc.
 _LATER = {
     "Compiled": ("rnnc.compiler", "Compiled"),
     "compile": ("rnnc.compiler", "compile"),
     "Stream": ("rnnc.runtime", "Stream"),
+    "StreamPool": ("rnnc.serving", "StreamPool"),
     "from_onnx": ("rnnc.importer", "from_onnx"),
     "cells": ("rnnc.cells", ""),
 }
@@ -129,6 +131,7 @@ __all__ = [
     "Layer",
     "RnncError",
     "Stream",
+    "StreamPool",
     "abs",
     "argmax",
     "cast",

@@ -44,6 +44,7 @@ inspect ports
 stripping
 importer
 runtime
+serving
 tune
 autotune compiler
 check
@@ -57,6 +58,7 @@ UPWARD: dict[tuple[str, str], str] = {
     ("rnnc", "rnnc.importer"): "the public face, loaded when it is asked for",
     ("rnnc.foreign", "rnnc.runtime.sessions"): "what onnx.reference cannot run; onnxruntime is reached there",
     ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",
+    ("rnnc", "rnnc.serving"): "the public face, loaded when it is asked for",
     ("rnnc.frontend.layers", "rnnc.torch"): "layer.to_torch() is a method, and torch an extra",
 }
 
