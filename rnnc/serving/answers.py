@@ -7,26 +7,24 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
-from rnnc.serving.turns import Id
-
 
 class Answer:
-    """The outputs that one call waits for: those of one stream, or of ``count`` by their names."""
+    """The outputs that one call waits for: those of one stream, or a list of ``count``."""
 
     __slots__ = ("error", "future", "left", "loop", "many", "value")
 
     def __init__(self, future: Any, loop: asyncio.AbstractEventLoop | None, count: int | None = None) -> None:
         self.future, self.loop, self.many = future, loop, count is not None
         self.left = 1 if count is None else count
-        self.value: Any = {} if self.many else None
+        self.value: Any = None if count is None else [None] * count
         self.error: Exception | None = None
 
-    def put(self, id: Id, value: Any) -> bool:
-        """Take a stream's outputs, or the error that came instead; whether these were the last."""
+    def put(self, value: Any, place: int = 0) -> bool:
+        """Take the outputs in a place of the list, or the error that came instead; whether all are there."""
         if isinstance(value, Exception):
             self.error = self.error or value
         elif self.many:
-            self.value[id] = value
+            self.value[place] = value
         else:
             self.value = value
         self.left -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from rnnc.errors import FileError, FormError
 from rnnc.ir import Array
 from rnnc.ports import Port, StatePort
 from rnnc.runtime import Provider, Source, content_digest, failures, manifest_of, run_error, session
-from rnnc.serving.rows import Rows, of_one
+from rnnc.serving.rows import Rows, of_one, streams_first
 
 #: What one stream gives to a run: an array for each of the file's streams, and how many steps they are.
 Frames = tuple[Array, ...]
@@ -66,15 +67,15 @@ class Engine:
         for path, rows in self.states.items():
             rows[slots] = self._first[path]
 
-    def run(self, slots: Sequence[int], frames: Sequence[Frames], steps: Sequence[int | None]) -> list[Array]:
-        """Run once on the frames of some streams, one row each; each output, streams first.
+    def run(self, slots: Sequence[int], frames: Sequence[Frames], steps: Sequence[int | None]) -> list[Any]:
+        """Run once on the frames of some streams; for each its output, or a tuple of them.
 
         Nothing is changed if it fails.
         """
         feeds = {rows_name: self.states[path].take(slots) for path, (rows_name, _) in self._wires.items()}
         feeds |= {name: rows.take(slots) for name, rows in self.given.items()}
         longest = max((n for n in steps if n is not None), default=0)
-        ragged = self._lengths is not None
+        ragged = self.any_steps
         for k, port in enumerate(self._streams):
             feeds[port.name] = _joined(port, [xs[k] for xs in frames], longest, ragged)
         if self._lengths is not None:
@@ -88,26 +89,27 @@ class Engine:
             self.busy += time.perf_counter() - start
         for path, after in zip(self._wires, found[len(self._outputs) :], strict=True):
             self.states[path].put(slots, after)
-        ys = zip(self._outputs, found[: len(self._outputs)], strict=True)
-        return [np.moveaxis(y, port.shape.index("B"), 0) for port, y in ys]
+        columns = []
+        for port, y in zip(self._outputs, found, strict=False):
+            rows = streams_first(y, port.shape.index("B"))
+            if ragged and port.kind == "stream":
+                columns.append([row[:n].copy() for row, n in zip(rows, steps, strict=True)])
+            else:
+                columns.append([row.copy() for row in rows])
+        return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
-    def own(self, ys: Sequence[Array], row: int, steps: int | None) -> tuple[Array, ...]:
-        """Copies of what one stream has of the outputs of a run."""
-        if self._lengths is None:
-            return tuple([y[row].copy() for y in ys])
-        ports = zip(self._outputs, ys, strict=True)
-        return tuple([y[row, :steps].copy() if p.kind == "stream" else y[row].copy() for p, y in ports])
+    def together(self, ys: Sequence[Any]) -> Any:
+        """The outputs of several streams in arrays, streams first."""
+        return np.stack(ys) if len(self._outputs) == 1 else tuple(map(np.stack, zip(*ys, strict=True)))
 
 
 def _joined(port: Port, frames: Sequence[Array], steps: int, ragged: bool) -> Array:
     """What the file takes for an input: each stream's frames along the batch axis, zeros after its end."""
-    sizes = {"B": len(frames), "T": steps}
-    shape = [sizes[d] if isinstance(d, str) else d for d in port.shape]
-    whole = np.zeros(shape, port.dtype) if ragged else np.empty(shape, port.dtype)
-    rows = np.moveaxis(whole, port.shape.index("B"), 0)
-    for k, x in enumerate(frames):
-        if ragged:
-            rows[k, : len(x)] = x
-        else:
-            rows[k] = x
-    return whole
+    axis = port.shape.index("B")
+    if not ragged:
+        rows = np.array(frames)
+    else:
+        rows = np.zeros((len(frames), steps, *frames[0].shape[1:]), port.dtype)
+        for row, x in zip(rows, frames, strict=True):
+            row[: len(x)] = x
+    return np.ascontiguousarray(np.moveaxis(rows, 0, axis)) if axis else rows

@@ -25,21 +25,26 @@ class Gate:
 
     def frames(self, xs: tuple[Any, ...]) -> tuple[Frames, int | None]:
         """A stream's frames as arrays of the pool's own, and how many steps they are if that is open."""
-        if len(xs) != len(self._takes):
-            names = ", ".join(port.name for port, _, _ in self._takes)
-            raise RnncError(f"push got {len(xs)} arrays, and a stream takes {len(self._takes)}: {names}")
+        self._refuse_number(xs)
+        arrays: list[Array] = []
         sizes: dict[str, int] = {}
-        arrays = []
-        for x, (port, dtype, shape) in zip(xs, self._takes, strict=True):
-            known = type(x) is np.ndarray and x.dtype == dtype and x.shape == shape
-            array = x.copy() if known else self._array(port, x, sizes)
-            if self._refuse_nan and dtype.kind == "f" and np.isnan(array).any():
-                raise RnncError(
-                    f"{port.name} has what is no number",
-                    hint="This pool refuses NaN, for it would stay in the state.",
-                )
-            arrays.append(array)
+        for (port, dtype, shape), x in zip(self._takes, xs, strict=True):
+            if type(x) is not np.ndarray or x.shape != shape or x.dtype != dtype:
+                x = self._array(port, x, sizes)
+            arrays.append(self._whole(port, x))
         return tuple(arrays), sizes.get("T")
+
+    def many(self, count: int, xs: tuple[Any, ...]) -> list[tuple[Frames, int | None]]:
+        """What :meth:`frames` gives for each of some streams, from arrays with the streams first."""
+        self._refuse_number(xs)
+        sizes = {"B": count}
+        arrays = []
+        for (port, _, shape), x in zip(self._takes, xs, strict=True):
+            arrays.append(
+                self._whole(port, self._array(Port(port.name, port.dtype, ("B", *shape)), x, sizes))
+            )
+        steps = sizes.get("T")
+        return [(frames, steps) for frames in zip(*arrays, strict=True)]
 
     def states(self, values: Mapping[str, Any]) -> dict[str, Array]:
         """Some states of a stream by their paths."""
@@ -70,4 +75,18 @@ class Gate:
                 f"{port.name} has {sizes['T']} steps, and a piece may have {self._max_steps}",
                 hint="Push it in several pieces.",
             )
+        return array
+
+    def _whole(self, port: Port, array: Array) -> Array:
+        """A copy, unless it has what is refused."""
+        if self._refuse_nan and array.dtype.kind == "f" and np.isnan(array).any():
+            raise RnncError(
+                f"{port.name} has what is no number",
+                hint="This pool refuses NaN, for it would stay in the state.",
+            )
         return array.copy()
+
+    def _refuse_number(self, xs: tuple[Any, ...]) -> None:
+        if len(xs) != len(self._takes):
+            names = ", ".join(port.name for port, _, _ in self._takes)
+            raise RnncError(f"push got {len(xs)} arrays, and a stream takes {len(self._takes)}: {names}")

@@ -26,13 +26,18 @@ def of_one(port: Port, name: str = "") -> Port:
     return Port(name or port.name, port.dtype, port.shape[:axis] + port.shape[axis + 1 :], port.kind)
 
 
+def streams_first(batch: Array, axis: int) -> Array:
+    """A view of a batch, one stream after another."""
+    return np.moveaxis(batch, axis, 0) if axis else batch
+
+
 class Rows:
     """A tensor ``[…, streams, …]`` in memory of its own, read and written a few streams at a time."""
 
     def __init__(self, port: Port, count: int, name: str = "") -> None:
         self.axis, self.one = batch_axis(port), of_one(port, name)
         self._whole = port.empty(count)
-        self._rows = np.moveaxis(self._whole, self.axis, 0)
+        self._rows = streams_first(self._whole, self.axis)
 
     def take(self, slots: Sequence[int]) -> Array:
         """A batch of the streams in those slots, as the file takes it."""
@@ -40,7 +45,7 @@ class Rows:
 
     def put(self, slots: Sequence[int], batch: Array) -> None:
         """Write a batch, as the file gives it, to those slots."""
-        self._rows[slots] = np.moveaxis(batch, self.axis, 0)
+        self._rows[slots] = streams_first(batch, self.axis)
 
     def __getitem__(self, slots: int | Sequence[int]) -> Array:
         """A copy of one stream's tensor, or of several, streams first."""

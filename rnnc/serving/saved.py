@@ -36,18 +36,18 @@ def save(path: str | os.PathLike[str], model: str, ids: list[Id], tensors: Mappi
         raise FileError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def load(path: str | os.PathLike[str], engine: Engine) -> tuple[list[Id], dict[str, Array]]:
-    """The streams of a file, checked against the model that is to run them."""
+def load(path: str | os.PathLike[str], engine: Engine) -> tuple[list[Id], dict[str, Array], dict[str, Array]]:
+    """The streams of a file, their states and given values by name, checked against the model."""
     from safetensors import SafetensorError, safe_open
 
     path = os.fspath(path)
+    wanted = {f"state.{k}": v.one for k, v in engine.states.items()}
+    wanted |= {f"given.{k}": v.one for k, v in engine.given.items()}
     try:
         with safe_open(path, framework="numpy") as file:
             ids = _streams(path, file.metadata() or {}, engine.model)
-            wanted = {f"state.{k}": v for k, v in engine.states.items()}
-            wanted |= {f"given.{k}": v for k, v in engine.given.items()}
             if set(wanted) != set(file.keys()):
-                raise FileError(f"{path} does not hold the states of this model")
+                raise FileError(f"{path} does not hold the states of its model")
             tensors = {name: file.get_tensor(name) for name in wanted}
     except FileNotFoundError:
         raise FileError(f"there is no file {path}") from None
@@ -55,11 +55,17 @@ def load(path: str | os.PathLike[str], engine: Engine) -> tuple[list[Id], dict[s
         raise FileError(f"{path} cannot be read: {error.strerror or error}") from None
     except (SafetensorError, TypeError, AttributeError) as error:
         raise FileError(f"{path} is not a whole safetensors file: {error}") from None
-    for name, rows in wanted.items():
-        found, shape = tensors[name], (len(ids), *rows.one.shape)
-        if found.shape != shape or found.dtype != np.dtype(rows.one.dtype):
-            raise FileError(f"{name} of {path} is {found.dtype} {list(found.shape)}, not that of the model")
-    return ids, tensors
+    for name, port in wanted.items():
+        found = tensors[name]
+        if found.shape != (len(ids), *port.shape) or found.dtype != np.dtype(port.dtype):
+            raise FileError(
+                f"{name} of {path} is {found.dtype} {list(found.shape)}, which is not the model's"
+            )
+    return (
+        ids,
+        {path: tensors[f"state.{path}"] for path in engine.states},
+        {name: tensors[f"given.{name}"] for name in engine.given},
+    )
 
 
 def _streams(path: str, metadata: Mapping[str, str], model: str) -> list[Id]:

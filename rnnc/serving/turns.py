@@ -7,7 +7,7 @@ other has its turn after at most one of them. Nothing here is locked: that is fo
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,14 +36,15 @@ class Change:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One stream's frames for one run, with what comes before them, and to whom the outputs go."""
+    """One stream's frames for one run, what comes before them, and the place in an answer for the outputs."""
 
     stream: Stream
     frames: Frames
     steps: int | None
-    before: Change | None
     answer: Any
+    place: int
     since: float
+    before: Change | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -82,8 +83,8 @@ class Turns:
 
     def refuse_opening(self, ids: Sequence[Id]) -> None:
         """An error unless all of these can be opened."""
-        for id in ids:
-            if id in self.open_streams or ids.count(id) > 1:
+        for id, times in Counter(ids).items():
+            if id in self.open_streams or times > 1:
                 raise StreamError(
                     f"stream {id!r} is open already", hint="Close it first, or choose another name."
                 )
@@ -94,8 +95,7 @@ class Turns:
             )
 
     def open(self, id: Id, before: Change) -> Stream:
-        """Give ``id`` a slot."""
-        self.refuse_opening([id])
+        """Give ``id`` a slot; :meth:`refuse_opening` comes first."""
         stream = Stream(id, self._free.pop(), before)
         self._gone.pop(id, None)
         self._slots[stream.slot] = self.open_streams[id] = stream
@@ -139,7 +139,7 @@ class Turns:
             if not stream.waiting and not stream.running:
                 self._ring.append(stream)
             stream.waiting.append(request)
-            stream.before = None
+            request.before, stream.before = stream.before, None
         self.waiting += len(requests)
 
     def take(self, most: int, any_steps: bool) -> list[Request]:
