@@ -58,9 +58,7 @@ def load(path: str | os.PathLike[str], engine: Engine) -> tuple[list[Id], dict[s
     for name, port in wanted.items():
         found = tensors[name]
         if found.shape != (len(ids), *port.shape) or found.dtype != np.dtype(port.dtype):
-            raise FileError(
-                f"{name} of {path} is {found.dtype} {list(found.shape)}, which is not the model's"
-            )
+            raise FileError(f"{path} has {name} as {found.dtype} {list(found.shape)}, unlike its model")
     return (
         ids,
         {path: tensors[f"state.{path}"] for path in engine.states},

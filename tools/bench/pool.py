@@ -233,6 +233,7 @@ class Player:
         outputs = self.record.outputs[client]
         if not start:
             server.open(client)
+            self.record.begin([client])
         for x in frames[start:stop]:
             if (drawn := rng.random()) < 0.015:
                 if drawn < 0.005:
