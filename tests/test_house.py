@@ -45,6 +45,7 @@ stripping
 importer
 runtime
 serving
+service
 tune
 autotune compiler
 check
@@ -66,6 +67,7 @@ UPWARD: dict[tuple[str, str], str] = {
 IMPORTERS = {
     "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign"},
     "onnxruntime": {"rnnc.runtime"},
+    "ray": {"rnnc.service"},
 }
 
 MAX_LINES = 400

@@ -1,4 +1,5 @@
-"""The command line: ``rnnc compile``, ``show``, ``inspect``, ``run``, ``check``, ``tune``.
+"""The command line: ``rnnc compile``, ``show``, ``inspect``, ``run``, ``serve``, ``check``,
+``tune``.
 
 Exit status 0 is success, 1 a clear error, 2 wrong usage.
 """
@@ -13,6 +14,7 @@ from rnnc.cli.check import check
 from rnnc.cli.compile import compile_
 from rnnc.cli.inspect import inspect
 from rnnc.cli.run import run
+from rnnc.cli.serve import serve
 from rnnc.cli.show import show
 from rnnc.cli.terminal import Commands
 from rnnc.cli.tune import tune
@@ -41,12 +43,13 @@ def cli() -> None:
       rnnc show    models/seed.py:chain                          the graph as text
       rnnc inspect lstm.onnx                                     loops, states, weights, cost
       rnnc run     chain.onnx --input x.npy -o y.npy
+      rnnc serve   lstm.onnx                                     over HTTP and WebSockets
       rnnc check   lstm.onnx --against rnnc.cells:"LSTM(30, 15)"
       rnnc tune    -o server.json                                 this machine, for compile --profile
     """
 
 
-for command in (compile_, show, inspect, run, check, tune):
+for command in (compile_, show, inspect, run, serve, check, tune):
     cli.add_command(command)
 
 

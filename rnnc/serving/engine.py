@@ -12,7 +12,7 @@ from rnnc.errors import FileError, FormError
 from rnnc.ir import Array
 from rnnc.ports import Port, StatePort
 from rnnc.runtime import Provider, Source, content_digest, failures, manifest_of, run_error, session
-from rnnc.serving.rows import Rows, of_one, streams_first
+from rnnc.serving.rows import Rows, batch_axis, of_one, streams_first
 
 #: What one stream gives to a run: an array for each of the file's streams, and how many steps they are.
 Frames = tuple[Array, ...]
@@ -45,6 +45,7 @@ class Engine:
         self._streams = [p for p in inputs if p.kind == "stream"]
         self._lengths = next((p for p in inputs if p.kind == "lengths"), None)
         self._outputs = [Port.read(entry) for entry in found["outputs"]]
+        self._axes = [batch_axis(port) for port in self._outputs]
         states = [StatePort.read(entry) for entry in found["states"]]
         #: One stream's frames.
         self.frames = [of_one(p) for p in self._streams]
@@ -90,8 +91,8 @@ class Engine:
         for path, after in zip(self._wires, found[len(self._outputs) :], strict=True):
             self.states[path].put(slots, after)
         columns = []
-        for port, y in zip(self._outputs, found, strict=False):
-            rows = streams_first(y, port.shape.index("B"))
+        for port, axis, y in zip(self._outputs, self._axes, found, strict=False):
+            rows = streams_first(y, axis)
             if ragged and port.kind == "stream":
                 columns.append([row[:n].copy() for row, n in zip(rows, steps, strict=True)])
             else:
@@ -105,7 +106,7 @@ class Engine:
 
 def _joined(port: Port, frames: Sequence[Array], steps: int, ragged: bool) -> Array:
     """What the file takes for an input: each stream's frames along the batch axis, zeros after its end."""
-    axis = port.shape.index("B")
+    axis = batch_axis(port)
     if not ragged:
         rows = np.array(frames)
     else:

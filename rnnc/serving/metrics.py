@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,22 @@ def text(families: Iterable[Any]) -> str:
     registry = CollectorRegistry()
     registry.register(_Fixed(list(families)))
     return generate_latest(registry).decode()
+
+
+def merged(texts: Mapping[str, str]) -> str:
+    """The texts of several replicas as one, each sample labelled with its replica's name."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families: dict[str, Any] = {}
+    for replica, told in sorted(texts.items()):
+        for family in text_string_to_metric_families(told):
+            found = families.setdefault(family.name, family)
+            if found is family:
+                own, family.samples = family.samples, []
+            else:
+                own = family.samples
+            found.samples += [s._replace(labels={**s.labels, "replica": replica}) for s in own]
+    return text(families.values())
 
 
 class _Fixed:

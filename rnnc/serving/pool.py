@@ -118,6 +118,10 @@ class StreamPool:
         """Close a stream; frames of it that wait are refused."""
         self._worker.close(stream)
 
+    def __contains__(self, stream: object) -> bool:
+        with self._lock:
+            return stream in self._turns.open_streams
+
     @property
     def streams(self) -> list[Id]:
         """The open streams, oldest first."""
