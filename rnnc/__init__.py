@@ -100,12 +100,14 @@ if TYPE_CHECKING:
     from rnnc.flux import from_flux
     from rnnc.importer import from_onnx
     from rnnc.runtime import Stream
+    from rnnc.serving import StreamPool
 
 #: What is imported when first asked for: these bring other libraries with them, or are written in rnnc.
 _LATER = {
     "Compiled": ("rnnc.compiler", "Compiled"),
     "compile": ("rnnc.compiler", "compile"),
     "Stream": ("rnnc.runtime", "Stream"),
+    "StreamPool": ("rnnc.serving", "StreamPool"),
     "from_onnx": ("rnnc.importer", "from_onnx"),
     "cells": ("rnnc.cells", ""),
     "from_flux": ("rnnc.flux", "from_flux"),
@@ -131,6 +133,7 @@ __all__ = [
     "Layer",
     "RnncError",
     "Stream",
+    "StreamPool",
     "abs",
     "argmax",
     "cast",

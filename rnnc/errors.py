@@ -9,6 +9,9 @@ RnncError                 everything rnnc raises on purpose
 ├── FileError             a model, weights or array file that cannot be read or written
 ├── FormError             a form, plan or option that the model cannot have
 ├── VerifyError           a graph that breaks the rules of graphs: a fault of a pass
+├── StreamError           what a pool of streams refuses one of its clients
+│   ├── UnknownStream     a stream that was never opened, was closed, or expired
+│   └── Overloaded        more streams, or more frames that wait, than there is room for
 └── MissingExtra          a library that is an optional extra is not installed
 """
 
@@ -129,6 +132,24 @@ class FormError(RnncError):
 
 class VerifyError(RnncError):
     """A graph that breaks the rules of graphs: the fault of whoever changed it last."""
+
+
+class StreamError(RnncError):
+    """What a pool of streams refuses one of its clients, and no other; ``code`` says so to programs."""
+
+    code = "refused"
+
+
+class UnknownStream(StreamError):
+    """A stream that was never opened, was closed, or expired."""
+
+    code = "unknown_stream"
+
+
+class Overloaded(StreamError):
+    """More streams, or more frames that wait, than there is room for: it may be tried again later."""
+
+    code = "overloaded"
 
 
 class MissingExtra(RnncError):

@@ -45,6 +45,8 @@ inspect ports
 stripping
 importer
 runtime
+serving
+service
 tune
 autotune compiler
 explain check
@@ -60,6 +62,7 @@ UPWARD: dict[tuple[str, str], str] = {
     ("rnnc", "rnnc.importer"): "the public face, loaded when it is asked for",
     ("rnnc.foreign", "rnnc.runtime.sessions"): "what onnx.reference cannot run; onnxruntime is reached there",
     ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",
+    ("rnnc", "rnnc.serving"): "the public face, loaded when it is asked for",
     ("rnnc.frontend.layers", "rnnc.torch"): "layer.to_torch() is a method, and torch an extra",
 }
 
@@ -67,6 +70,7 @@ UPWARD: dict[tuple[str, str], str] = {
 IMPORTERS = {
     "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign", "rnnc.export"},
     "onnxruntime": {"rnnc.runtime"},
+    "ray": {"rnnc.service"},
 }
 
 MAX_LINES = 400

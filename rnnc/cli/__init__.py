@@ -15,6 +15,7 @@ from rnnc.cli.explain import explain
 from rnnc.cli.export import export
 from rnnc.cli.inspect import inspect
 from rnnc.cli.run import run
+from rnnc.cli.serve import serve
 from rnnc.cli.show import show
 from rnnc.cli.terminal import Commands
 from rnnc.cli.tune import tune
@@ -46,13 +47,14 @@ def cli() -> None:
       rnnc explain models/seed.py:chain                          what was done to it, and why
       rnnc inspect lstm.onnx                                     loops, states, weights, cost
       rnnc run     chain.onnx --input x.npy -o y.npy
+      rnnc serve   lstm.onnx                                     over HTTP and WebSockets
       rnnc check   lstm.onnx --against rnnc.cells:"LSTM(30, 15)"
       rnnc export triton lstm.onnx -o models                     a Triton model repository
       rnnc tune    -o server.json                                 this machine, for compile --profile
     """
 
 
-for command in (compile_, show, explain, inspect, run, check, export, tune):
+for command in (compile_, show, explain, inspect, run, serve, check, export, tune):
     cli.add_command(command)
 
 

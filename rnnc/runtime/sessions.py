@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -55,6 +56,15 @@ def manifest_of(opened: Any) -> dict[str, Any] | None:
     if version != VERSION:
         raise FileError(f"the file's manifest has version {version}, which this rnnc does not know")
     return dict(found)
+
+
+def content_digest(source: Source) -> str:
+    """The SHA-256 of a file, in hexadecimal; its data file is covered by its name, which is a digest."""
+    content, _ = _content(source)
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with open(content, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def wanted_providers(providers: Sequence[Provider] | None) -> list[Provider]:
