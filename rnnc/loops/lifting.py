@@ -72,7 +72,7 @@ def lift_op(
 
 
 def takes_time(op: Op, xs: Sequence[Operand], attrs: Mapping[str, Any], result: Type, steps: Dim) -> bool:
-    """Whether :func:`lift_op` can. A rule by hand is tried in a graph of its own, and must go by types alone."""
+    """Whether :func:`lift_op` can. A rule by hand is tried in a graph of its own, and goes by types alone."""
     if op.name not in _BY_HAND:
         return not isinstance(leading(op, attrs, [slot for slot, x in enumerate(xs) if x.stream]), str)
     if op.name == "item":

@@ -2,8 +2,8 @@
 
     python -m tools.bench.serve [--clients 64] [--seconds 30] [--width 32]
 
-First many clients over WebSockets, each with a stream of its own, compare all they get with their stream's own
-run through the sequence form. Then a replica is killed while they run. Then everything that a client can do
+First many clients over WebSockets, each with a stream of its own, compare all they get with their stream's
+own run through the sequence form. Then a replica is killed while they run. Then everything that a client can do
 wrong is done, while a client that does nothing wrong watches. All of it is on the loopback interface, bounded
 in time, and ends with Ray shut down. The exit status is 1 if anything was not as it should be.
 """
@@ -73,7 +73,8 @@ def below(process: int) -> dict[int, str]:
                 stat = (folder / "stat").read_text().rpartition(")")[2].split()
                 parents[int(folder.name)] = int(stat[1])
                 titles[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ").strip()
-    found, more = {}, [process]
+    found: dict[int, str] = {}
+    more = [process]
     while more:
         mine = [p for p, parent in parents.items() if parent in more]
         found |= {p: titles[p] for p in mine}
@@ -204,7 +205,8 @@ async def killed(server: subprocess.Popen[str], clients: int, seconds: float, wi
     hit = [c for c in mine if c.errors]
     after = all(c.got[-1] for c in hit)
     print(
-        f"  streams before: {streams}; told of errors: {len(hit)} of {clients} clients, {dict(kinds)}, each by "
+        f"  streams before: {streams}; told of errors: {len(hit)} of {clients} clients, {dict(kinds)}, "
+        "each by "
         f"the name of its own stream: {named}; all of them started again and went on: {after}"
     )
     return right and named and after and set(kinds) == {"STREAM_LOST"} and len(hit) in streams.values()
