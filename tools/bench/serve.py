@@ -3,9 +3,9 @@
     python -m tools.bench.serve [--clients 64] [--seconds 30] [--width 32]
 
 First many clients over WebSockets, each with a stream of its own, compare all they get with their stream's
-own run through the sequence form. Then a replica is killed while they run. Then everything that a client can do
-wrong is done, while a client that does nothing wrong watches. All of it is on the loopback interface, bounded
-in time, and ends with Ray shut down. The exit status is 1 if anything was not as it should be.
+own run through the sequence form. Then a replica is killed while they run. Then everything that a client can
+do wrong is done, while a client that does nothing wrong watches. All of it is on the loopback interface,
+bounded in time, and ends with Ray shut down. The exit status is 1 if anything was not as it should be.
 """
 
 from __future__ import annotations
