@@ -163,3 +163,24 @@ def test_what_cannot_stream_says_why(tmp_path, nodes, weights, reason: str) -> N
     made = model(nodes, [2, "n", 4], [None, None, None], weights)
     with pytest.raises(FormError, match=f"y, which .* gives, cannot be streamed: .*{reason}"):
         read(tmp_path, made, 1)
+
+
+@pytest.mark.parametrize("form", ["sequence", "chunk"])
+@pytest.mark.parametrize("cell", ["LSTM", "GatedRecurrent", "Recurrent", "LayerNormLSTM"])
+def test_a_file_of_our_own_is_read_back(tmp_path, form, cell: str) -> None:
+    layer = getattr(rnnc.cells, cell)(4, 6)
+    rnnc.compile(layer, form).save(tmp_path / "own.onnx")
+    graph = rnnc.from_onnx(tmp_path / "own.onnx", time={"x": 0})
+    x = RNG.uniform(-1, 1, (9, 2, 4)).astype(np.float32)
+    meant, _ = rnnc.reference(layer, x)
+    stream = Stream(rnnc.compile(graph, "step"))
+    np.testing.assert_allclose(np.stack([stream.push(f) for f in x]), meant, atol=1e-5)
+    np.testing.assert_allclose(run(rnnc.compile(graph).proto, x)[0], meant, atol=1e-5)
+
+
+def test_both_directions_are_read_back(tmp_path) -> None:
+    layer = rnnc.cells.Bidirectional(rnnc.cells.LSTM(4, 6), rnnc.cells.GatedRecurrent(4, 6))
+    rnnc.compile(layer).save(tmp_path / "own.onnx")
+    x = RNG.uniform(-1, 1, (9, 2, 4)).astype(np.float32)
+    again = rnnc.compile(rnnc.from_onnx(tmp_path / "own.onnx", time={"x": 0}))
+    np.testing.assert_allclose(run(again.proto, x)[0], rnnc.reference(layer, x)[0], atol=1e-5)

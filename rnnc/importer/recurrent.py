@@ -61,6 +61,13 @@ def _lengths(call: Call, k: int, steps: Dim) -> str:
     item = call.item(k)
     if not call.has(k) or (isinstance(item, Known) and (item.array == steps).all()):
         return ""
+    graph, below = call.build.graph, call.value(k)
+    while graph[below].op in ("cast", "expand"):
+        below = graph.operands(below)[0]
+    if graph[below].op == "size":
+        (x,) = graph.operands(below)
+        if graph.type(x).shape[graph[below].attrs["axis"]] == steps:
+            return ""
     return call.build("cast", call.value(k), dtype="i64")
 
 

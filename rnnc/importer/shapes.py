@@ -77,6 +77,19 @@ def on_sizes(call: Call) -> Sequence[Item] | None:
     return None
 
 
+@rule("Equal")
+def equal(call: Call) -> Sequence[Item] | None:
+    """Whether a size is 0, which one that has a name is taken not to be."""
+    a, b = call.sizes(0), call.sizes(1)
+    if a is None or b is None or len(a) != 1 or len(b) != 1:
+        return None
+    named, other = (a[0], b[0]) if isinstance(a[0], Poly) else (b[0], a[0])
+    if not isinstance(named, Poly) or other != 0:
+        return None
+    scalar = not call.type(0).shape and not call.type(1).shape
+    return [Known(np.array(False) if scalar else np.array([False]))]
+
+
 @rule("Cast")
 def cast(call: Call) -> Sequence[Item] | None:
     """Sizes stay what they are among whole numbers; what has its type already is not converted."""

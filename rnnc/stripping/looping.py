@@ -14,7 +14,7 @@ from rnnc.machine.evaluate import Function
 from rnnc.ops import OPS
 from rnnc.stripping.places import STEPS, CannotStream, Place, Stripped, grows, growth
 from rnnc.stripping.strip import Found, Stripping, along
-from rnnc.types import TensorType, Type
+from rnnc.types import TensorType
 
 #: How many states each native op has.
 STATES = {"lstm": 2, "gru": 1, "rnn": 1}
@@ -91,10 +91,10 @@ def _read(s: Stripping, value: str, k: int) -> bool:
 def carried(s: Stripping, start: str, path: str, backward: bool) -> tuple[str, str]:
     """A state's value before a step, of which the one after is yet to come, and its path.
 
-    A state of the interface goes on as that; any other starts from what is known of it.
+    What is made of a state of the interface goes on as that; any other starts from what is known of it.
     """
     kind = s.new.type(start)
-    if s.new[start].op == "init":
+    if any(s.new[v].op == "init" for v in {start, *nx.ancestors(s.new.nx, start)}):
         return s.b("delay", start, start, k=1), ""
     init = known(s, start)
     if backward:
@@ -105,27 +105,22 @@ def carried(s: Stripping, start: str, path: str, backward: bool) -> tuple[str, s
 
 
 def known(s: Stripping, value: str) -> Array | None:
-    """The elements of an initial value, without the axes that it only repeats along; ``None`` for zeros."""
-    node = s.new[value]
-    if node.op == "expand":
-        found = known(s, s.new.operands(value)[0])
-        if found is None or found.ndim == 0 or not s.new.type(value).names():
-            return found
+    """The elements of an initial value, of one along axes that it only repeats along; ``None`` for zeros."""
     below = {value, *nx.ancestors(s.new.nx, value)}
-    if any(s.new[v].op in ("input", "init") or _open(s.new[v].type) for v in below):
+    if any(s.new[v].op in ("input", "delay") for v in below):
         raise CannotStream(
             "it starts from what is not known before: name its input with --state or --constant"
         )
-    params = {v: np.asarray(s.old.interface.params[v]) for v in below if s.new[v].op == "param"}
     part = s.new.copy()
     part.outputs, part.finals = {"start": value}, {}
-    array: Array = Function(part)(params)[value]
+    params = {v: np.asarray(s.old.interface.params[v]) for v in below if s.new[v].op == "param"}
+    kinds = [s.new[v].type for v in below]
+    sizes = {n for kind in kinds if isinstance(kind, TensorType) for n in kind.names()}
+    one, two = (Function(part)(params, sizes=dict.fromkeys(sizes, n))[value] for n in (1, 2))
+    if not np.array_equal(np.broadcast_to(one, two.shape), two):
+        raise CannotStream("it starts differently for each sequence of a batch")
+    array: Array = one
     return array if array.any() else None
-
-
-def _open(type: Type) -> bool:
-    """Whether a type has sizes that are not known."""
-    return isinstance(type, TensorType) and bool(type.names())
 
 
 @along("region")
