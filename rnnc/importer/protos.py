@@ -28,7 +28,7 @@ FOLDED = 1 << 16
 def plain(name: str) -> str:
     """A tensor's name as graph text can write it."""
     found = re.sub(r"[\s\x00-,\-\/:-@\[-^`{-\x7f]+", "_", name).strip("_") or "v"
-    return found if is_name(found) and not found[0].isdigit() else f"v{found}"
+    return found if is_name(found) else f"v{found}"
 
 
 def array_type(array: Array, name: str = "") -> TensorType:

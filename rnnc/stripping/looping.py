@@ -67,7 +67,7 @@ def _one_way(
     w, r, bias, *states = rest
     count, backward = STATES[node.op], attrs.get("direction") == "reverse"
     starts, others = states[:count], states[count:]
-    name = s.old.operands(value)[0] if value.startswith("%") else value
+    name = called(s, value)
     befores = [carried(s, start, f"{name}.{'hc'[k]}", backward) for k, start in enumerate(starts)]
     y, *finals = b.items(b(node.op, x.value, w, r, bias, *(v for v, _ in befores), *others, **attrs))
     for (before, path), after in zip(befores, finals, strict=True):
@@ -79,6 +79,12 @@ def _one_way(
     if backward and any(_read(s, value, k + 1) for k in range(count)):
         raise CannotStream("the last state of a loop that runs in reverse is that of the first step")
     return (Stripped(y, Place(0, x.place.frames)), *ends)
+
+
+def called(s: Stripping, value: str) -> str:
+    """What a loop is called: as its first result that has a name, or as what it reads."""
+    names = (v for v in (value, *(u for u, _ in s.old.uses(value)), *s.old.operands(value)))
+    return next((n for n in names if not n.startswith("%")), "loop")
 
 
 def _read(s: Stripping, value: str, k: int) -> bool:
@@ -144,7 +150,7 @@ def region(s: Stripping, value: str, xs: Sequence[Stripped]) -> Found | None:
     backward = bool(attrs.get("reverse"))
     states = body.interface.states
     befores = [
-        carried(s, x.value, f"{value.strip('%')}.{st.path}", backward)
+        carried(s, x.value, f"{called(s, value)}.{st.path}", backward)
         for x, st in zip(inits, states, strict=True)
     ]
     new = s.same(value, [*(x.value for x in inputs), *(v for v, _ in befores)])
