@@ -18,6 +18,7 @@ from rnnc.errors import FormError
 from rnnc.frontend.assemble import trace
 from rnnc.frontend.layers import Unrolled, check_steps
 from rnnc.ir import Graph
+from rnnc.loops.latency import with_latency
 from rnnc.pipeline import Pass, Pipeline
 from rnnc.remarks import Remark, collecting
 
@@ -78,6 +79,7 @@ def compile(
     pipeline: str | Pipeline | None = None,
     profile: str | os.PathLike[str] | None = None,
     autotune: bool = False,
+    latency: int | None = None,
 ) -> Compiled:
     """Compile a model, or a stream graph that was traced or parsed, to ONNX.
 
@@ -88,6 +90,8 @@ def compile(
     length of each sequence of a padded batch. ``tap`` names values to give as outputs too. ``pipeline``
     replaces the passes of the form. ``profile`` is a file of ``rnnc tune`` that plans are priced by, in place
     of the one built in: the file then depends on it, and on nothing else of the machine.
+    ``latency`` lets a model that looks ahead be run in steps or chunks: its outputs come so many steps late,
+    and ``Stream.flush`` gives the last ones.
     ``autotune`` runs every plan that can run a loop, at the ``sizes``, and keeps the fastest: the file then
     depends on the machine, and on the moment.
     """
@@ -105,9 +109,16 @@ def compile(
         if isinstance(model, Graph)
         else trace(model, shapes, (tap,) if isinstance(tap, str) else tuple(tap), seed)
     )
+    waits, valid = ahead(traced), ""
+    if latency is not None:
+        if lengths:
+            raise FormError("a file with a latency is told step by step what is valid, not by lengths")
+        _check_latency(traced, waits, latency, form)
+        traced, valid = with_latency(traced, latency)
+        waits = latency
     if form in ("step", "chunk"):
         _refuse_lookahead(traced, form)
-    made = Form(form, steps, separate, batch_first, latency(traced))
+    made = Form(form, steps, separate, batch_first, waits, valid)
     options = {"steps": steps, "separate": separate, "lengths": lengths, "target": target, **(sizes or {})}
     options |= {"profile": os.fspath(profile)} if profile else {}
     passes = _pipeline(pipeline, made, options)
@@ -236,23 +247,38 @@ def _refuse_lookahead(graph: Graph, form: str) -> None:
         node = graph[value]
         raise FormError(
             f"the {form} form cannot look ahead, and this reads the value in {-node.attrs['k']} steps",
-            hint='Compile it with form="sequence".',
+            hint='Compile it with form="sequence", or give a latency: outputs then come so many steps late.',
             loc=next(iter(node.locs), None),
         )
 
 
-def latency(graph: Graph) -> int | None:
+def _check_latency(graph: Graph, waits: int | None, latency: int, form: str) -> None:
+    """Refuse a latency that a model cannot have, or a form that has no use for it."""
+    if form not in ("step", "chunk"):
+        raise FormError(
+            f"the {form} form sees all of its steps, and needs no latency", hint="Leave latency out."
+        )
+    if waits is None:
+        raise FormError(f"{graph.name} waits for the end of the sequence: no latency is enough")
+    if latency < max(waits, 1):
+        raise FormError(
+            f"a latency of {latency} steps is too little: {graph.name} looks ahead by {waits}",
+            hint=f"Give latency={max(waits, 1)}.",
+        )
+
+
+def ahead(graph: Graph) -> int | None:
     """How many steps an output waits for: the most that a path looks ahead, ``None`` if to the end."""
-    ahead = {v: -graph[v].attrs["k"] for v in _ahead(graph)}
-    if not ahead:
+    looks = {v: -graph[v].attrs["k"] for v in _ahead(graph)}
+    if not looks:
         return 0
     condensed = nx.condensation(graph.nx)
     waits: dict[int, int] = {}
     for n in nx.topological_sort(condensed):
         members = condensed.nodes[n]["members"]
         loop = len(members) > 1 or any(v in graph.operands(v) for v in members)
-        if loop and not ahead.keys().isdisjoint(members):
+        if loop and not looks.keys().isdisjoint(members):
             return None
-        own = 0 if loop else ahead.get(min(members), 0)
+        own = 0 if loop else looks.get(min(members), 0)
         waits[n] = own + max((waits[before] for before in condensed.predecessors(n)), default=0)
     return max(waits.values())

@@ -94,4 +94,4 @@ class StatePort:
     def first(self, batch: int) -> Array:
         """The initial value for a batch."""
         shape = [batch if isinstance(d, str) else d for d in self.before.shape]
-        return np.ascontiguousarray(np.broadcast_to(self.initial, shape))
+        return np.ascontiguousarray(np.broadcast_to(self.initial, shape)).reshape(shape)

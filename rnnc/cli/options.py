@@ -57,6 +57,8 @@ _FORM_OPTIONS = (
                  help="What the file is to run on."),
     click.option("--profile", metavar="FILE",
                  help="Price plans by a profile of rnnc tune, and not by the built-in one."),
+    click.option("--latency", type=int, metavar="L",
+                 help="For a model that looks ahead, by steps or chunks: outputs come L steps late."),
     click.option("--autotune", is_flag=True,
                  help="Time every plan on this machine, at the sizes of --size, and keep the fastest."),
     click.option("--opset", type=int, metavar="N",
@@ -86,6 +88,7 @@ class Choices:
     target: str = "cpu"
     profile: str | None = None
     autotune: bool = False
+    latency: int | None = None
     opset: int | None = None
 
     def model(self, src: str) -> Any:
@@ -192,6 +195,7 @@ class Choices:
                 pipeline=pipeline,
                 profile=self.profile,
                 autotune=self.autotune,
+                latency=self.latency,
             )
 
 

@@ -14,7 +14,9 @@ class Form:
     """The form of a file.
 
     ``steps`` is how many steps an unrolled file runs, ``separate`` whether each has its own inputs and
-    outputs. ``latency`` is how many steps an output waits for, ``None`` if it waits for the end.
+    outputs. ``latency`` is how many steps an output waits for, ``None`` if it waits for the end. ``valid`` is
+    the input, if there is one, that says whether a step is one of the sequence, for a file that gives its
+    outputs so many steps late.
     """
 
     name: FormName = "sequence"
@@ -22,6 +24,7 @@ class Form:
     separate: bool = False
     batch_first: bool = False
     latency: int | None = 0
+    valid: str = ""
 
     @property
     def time_axis(self) -> int | None:

@@ -51,6 +51,8 @@ def manifest(graph: Graph, form: Form, wiring: Wiring) -> dict[str, Any]:
         ],
         "states": [_state(face.state(path), *ends) for path, ends in wiring.states.items()],
     }
+    if form.valid:
+        found["valid"] = form.valid
     if form.steps is not None:
         found |= {"steps": form.steps, "separate": form.separate}
     return found

@@ -111,13 +111,19 @@ class Stream:
         self._held: list[_Held] = []
         self._given: list[Array] = []
         self._lock = threading.RLock()
+        self._valid: str | None = found.get("valid")
+        self._latest: tuple[Any, ...] = ()
 
     def push(self, *xs: Any) -> Any:
         """Run on the next piece of each input, in the file's order; the output, or a tuple of them.
 
-        A step file takes one step ``[B, …]``, the others pieces as long as their form says.
+        A step file takes one step ``[B, …]``, the others pieces as long as their form says. Of a file with a
+        latency, outputs are those of so many steps ago; before the first they are zeros.
         """
         with self._lock:
+            if self._valid is not None:
+                self._latest = xs
+                xs = (*xs, self._valid_steps(xs, True))
             if not self._taken(xs):
                 self._take(xs)
             turn = self._turns[0]
@@ -163,6 +169,45 @@ class Stream:
         if not self._fixed:
             for port in self._outputs:
                 io.bind_output(port.name, "cpu")  # each run's in memory of its own
+
+    def _valid_steps(self, xs: tuple[Any, ...], valid: bool) -> Array:
+        """What says of each step of ``xs`` whether it is one of the sequence."""
+        assert self._valid is not None
+        axis = self.manifest["time_axis"]
+        steps = [] if axis is None else [np.shape(xs[0])[axis] if xs and np.ndim(xs[0]) > axis else 1]
+        return np.full(steps, valid)
+
+    @_one_at_a_time
+    def flush(self) -> Any:
+        """The outputs that are still to come, of the last ``latency`` steps; then the stream starts anew.
+
+        Gives an array ``[latency, B, …]``, or a tuple of them. Raises :class:`RnncError` for a file without
+        latency, and before the first push.
+        """
+        late = int(self.manifest["latency"] or 0) if self._valid is not None else 0
+        if not late or self._batch is None:
+            raise RnncError(
+                "there is nothing to flush: " + ("no step was pushed" if late else "the file has no latency")
+            )
+        axis = self.manifest["time_axis"]
+        sizes = {"B": self._batch, "T": late}
+        rest = [
+            x
+            if p.kind == "given"
+            else np.zeros([d if isinstance(d, int) else sizes[d] for d in p.shape], p.dtype)
+            for p, x in zip(self._inputs, self._latest, strict=False)
+        ]
+        ended = self._valid_steps(tuple(rest), False)
+        valid, self._valid = self._valid, None
+        try:
+            pieces = [self.push(*rest, ended) for _ in range(late if axis is None else 1)]
+        finally:
+            self._valid = valid
+        self.reset()
+        if axis is not None:
+            return pieces[0]
+        several = isinstance(pieces[0], tuple)
+        return tuple(map(np.stack, zip(*pieces, strict=True))) if several else np.stack(pieces)
 
     @_one_at_a_time
     def reset(self) -> None:
