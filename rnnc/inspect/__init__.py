@@ -57,6 +57,7 @@ def inspect(
     if manifest.get("form") in ("sequence", "chunk"):
         time = {"T"}
     time -= names(UNKNOWN)
+    closed = _closed(loops)
     cost, given = body_cost(body), dict(sizes or {})
     chains = [longest(body, {**given, **dict.fromkeys(time, n)}).nodes for n in (0, 1, 2)]
     return Report(
@@ -68,7 +69,7 @@ def inspect(
         producer=" ".join(filter(None, map(_text, (model.producer_name, model.producer_version)))),
         inputs={i: _type(body, i) for i in body.inputs},
         outputs={o: _type(body, o) for o in body.outputs},
-        states=tuple(replace(s, loop=_closed(s, loops)) for s in states),
+        states=tuple(replace(s, loop=closed.get(s.path, "")) for s in states),
         loops=tuple(loops),
         recurrences=recurrences(net) if net else (),
         weights=_weights(body),
@@ -100,9 +101,10 @@ def _ties(states: Sequence[StateReport]) -> list[Tie]:
     ]
 
 
-def _closed(state: StateReport, loops: Sequence[Loop]) -> str:
-    """The loop that a state closes."""
-    return next((x.name for x in loops if not x.inside and state.path in x.states), "")
+def _closed(loops: Sequence[Loop]) -> dict[str, str]:
+    """The first loop that each state closes."""
+    outer = [x for x in loops if not x.inside]
+    return {path: x.name for x in reversed(outer) for path in x.states}
 
 
 def _run(cost: Dim, time: set[str]) -> int:
