@@ -70,7 +70,8 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
 def _copies(graph: onnx.GraphProto) -> int:
     """How many types onnx copies to infer shapes: for every body all those around it."""
     every = _nodes(graph.node)
-    return len(every) * sum(a.type == onnx.AttributeProto.GRAPH for n in every for a in n.attribute)
+    bodies = [a for n in every for a in n.attribute if a.type == onnx.AttributeProto.GRAPH]
+    return len(every) * len(bodies)
 
 
 def _expanded(model: onnx.ModelProto) -> int:
