@@ -59,7 +59,8 @@ def inspect(
     time -= names(UNKNOWN)
     closed = _closed(loops)
     cost, given = body_cost(body), dict(sizes or {})
-    chains = [longest(body, {**given, **dict.fromkeys(time, n)}).nodes for n in (0, 1, 2)]
+    counts = (0, 1, 2) if time else (1,)
+    chains = [longest(body, {**given, **dict.fromkeys(time, n)}).nodes for n in counts]
     return Report(
         name=name or _text(model.graph.name),
         form=str(manifest.get("form", "")),
@@ -80,7 +81,7 @@ def inspect(
         bytes_per_run=_run(cost.bytes, time),
         bytes_per_step=_step(cost.bytes, time, steps),
         chain_per_run=chains[0] if time else 0,
-        chain_per_step=chains[2] - chains[1] if time else round(chains[1] / steps),
+        chain_per_step=chains[2] - chains[1] if time else round(chains[0] / steps),
         critical_path=longest(body, given, ENDS),
         peak_memory=peak(body, given),
         sizes={n: given.get(n, 1) for n in sorted(_open(body) | given.keys())},
