@@ -372,6 +372,13 @@ def test_time_is_linear():
     assert min(seconds(large) for _ in range(3)) < 20 * min(seconds(small) for _ in range(3))
 
 
+def test_shapes_of_many_bodies_are_not_inferred(monkeypatch):
+    monkeypatch.setattr("rnnc.inspect.reading.COPIES", 10)
+    found = inspect(foreign.nested())
+    assert "too many bodies" in found.notes[0]
+    assert [x.name for x in found.loops] == ["loop", "scan", "lstm"]
+
+
 @pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

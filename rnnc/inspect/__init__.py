@@ -57,8 +57,10 @@ def inspect(
     if manifest.get("form") in ("sequence", "chunk"):
         time = {"T"}
     time -= names(UNKNOWN)
+    closed = _closed(loops)
     cost, given = body_cost(body), dict(sizes or {})
-    chains = [longest(body, {**given, **dict.fromkeys(time, n)}).nodes for n in (0, 1, 2)]
+    counts = (0, 1, 2) if time else (1,)
+    chains = [longest(body, {**given, **dict.fromkeys(time, n)}).nodes for n in counts]
     return Report(
         name=name or _text(model.graph.name),
         form=str(manifest.get("form", "")),
@@ -68,7 +70,7 @@ def inspect(
         producer=" ".join(filter(None, map(_text, (model.producer_name, model.producer_version)))),
         inputs={i: _type(body, i) for i in body.inputs},
         outputs={o: _type(body, o) for o in body.outputs},
-        states=tuple(replace(s, loop=_closed(s, loops)) for s in states),
+        states=tuple(replace(s, loop=closed.get(s.path, "")) for s in states),
         loops=tuple(loops),
         recurrences=recurrences(net) if net else (),
         weights=_weights(body),
@@ -79,7 +81,7 @@ def inspect(
         bytes_per_run=_run(cost.bytes, time),
         bytes_per_step=_step(cost.bytes, time, steps),
         chain_per_run=chains[0] if time else 0,
-        chain_per_step=chains[2] - chains[1] if time else round(chains[1] / steps),
+        chain_per_step=chains[2] - chains[1] if time else round(chains[0] / steps),
         critical_path=longest(body, given, ENDS),
         peak_memory=peak(body, given),
         sizes={n: given.get(n, 1) for n in sorted(_open(body) | given.keys())},
@@ -100,9 +102,10 @@ def _ties(states: Sequence[StateReport]) -> list[Tie]:
     ]
 
 
-def _closed(state: StateReport, loops: Sequence[Loop]) -> str:
-    """The loop that a state closes."""
-    return next((x.name for x in loops if not x.inside and state.path in x.states), "")
+def _closed(loops: Sequence[Loop]) -> dict[str, str]:
+    """The first loop that each state closes."""
+    outer = [x for x in loops if not x.inside]
+    return {path: x.name for x in reversed(outer) for path in x.states}
 
 
 def _run(cost: Dim, time: set[str]) -> int:

@@ -16,6 +16,8 @@ from rnnc.inspect.graphs import short
 
 #: A model whose functions would expand to more nodes is looked at with its functions as they are.
 EXPANDED = 1_000_000
+#: Shapes are not inferred where that copies more types than this, some 5 s of work.
+COPIES = 100_000_000
 
 
 def read_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
@@ -56,11 +58,20 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
             model = onnx.inliner.inline_local_functions(model)
         except (RuntimeError, ValueError) as e:
             notes.append(f"its functions cannot be expanded: {_line(e)}")
+    if _copies(model.graph) > COPIES:
+        return model, (*notes, "it has too many bodies for its shapes to be inferred")
     try:
         model = onnx.shape_inference.infer_shapes(model)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as e:
         notes.append(f"shapes cannot be inferred: {_line(e)}")
     return model, tuple(notes)
+
+
+def _copies(graph: onnx.GraphProto) -> int:
+    """How many types onnx copies to infer shapes: for every body all those around it."""
+    every = _nodes(graph.node)
+    bodies = [a for n in every for a in n.attribute if a.type == onnx.AttributeProto.GRAPH]
+    return len(every) * len(bodies)
 
 
 def _expanded(model: onnx.ModelProto) -> int:
