@@ -73,7 +73,7 @@ def _region(*_: Type, **__: Any) -> Type:
     raise NotImplementedError("the type of a region follows from its body: use region_type")
 
 
-@op(type=_region, structural=True)
+@op(type=_region, structural=True, least=0)
 def region(*operands: Any, body: Any, steps: Any, reverse: bool = False, ragged: bool = False,
            alternatives: tuple[str, ...] = ()) -> Any:  # fmt: skip
     """A loop: ``body``, a stream graph, run for ``steps`` steps; in a stream graph, inside each step.
