@@ -47,7 +47,12 @@ def runs_in(piece: np.ndarray[Any, Any], opset: int) -> bool:
     written = opset_of(piece)
     for node in all_nodes(unpack(piece).graph):
         if node.domain in ("", "ai.onnx"):
-            then, now = (onnx.defs.get_schema(node.op_type, o, "").since_version for o in (written, opset))
+            try:
+                then, now = (
+                    onnx.defs.get_schema(node.op_type, o, "").since_version for o in (written, opset)
+                )
+            except onnx.defs.SchemaError:  # one of them has no such op
+                return False
             if then != now:
                 return False
     return True
@@ -64,15 +69,23 @@ def all_nodes(graph: Any) -> list[Any]:
     return found
 
 
-def run(piece: np.ndarray[Any, Any], operands: Sequence[np.ndarray[Any, Any]]) -> tuple[Any, ...]:
-    """What a piece computes; its operands are converted to the element types that it declares."""
+def run(
+    piece: np.ndarray[Any, Any], operands: Sequence[np.ndarray[Any, Any]], ranks: Sequence[int]
+) -> tuple[Any, ...]:
+    """What a piece computes; its operands are converted to the element types that it declares.
+
+    Results of other ``ranks`` than these are not what it means.
+    """
     from onnx.helper import tensor_dtype_to_np_dtype
 
     feeds = {}
     for declared, array in zip(unpack(piece).graph.input, operands, strict=True):
         dtype = tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type)
         feeds[declared.name] = np.asarray(array).astype(dtype, copy=False)
-    return tuple(np.asarray(found) for found in _runner(piece.tobytes())(feeds))
+    found = _runner(piece.tobytes())(feeds)
+    if [np.ndim(y) for y in found] != list(ranks):
+        found = _onnxruntime(piece.tobytes())(feeds)
+    return tuple(np.asarray(y) for y in found)
 
 
 @lru_cache(maxsize=256)

@@ -101,6 +101,12 @@ class Choices:
             layer.load(self.weights)
         return found
 
+    def reading(self) -> Any:
+        """What is said of .onnx files that do not say it themselves."""
+        from rnnc.check.files import Reading
+
+        return Reading(self._states(), self.given, self._constants(), self._times(), self.block)
+
     def _imported(self, path: str) -> Graph:
         """The stream graph of an .onnx file."""
         from rnnc.importer import from_onnx

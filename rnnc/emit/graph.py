@@ -123,6 +123,6 @@ class Writer:
         if self.graph[value].op in (*SOURCES, "const", "item", "tuple"):
             return
         self.node(value)
-        if self.scope is self.scope.root:
+        if self.scope is self.sizes.scope:
             for tensor, kind in self.outputs(value).items():
                 self.sizes.sees(tensor, kind)

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from rnnc import foreign
 from rnnc.emit import manifest
 from rnnc.emit.form import Form
 from rnnc.emit.graph import Fixed
 from rnnc.emit.names import Wiring, wire
+from rnnc.emit.opsets import choose_opset
 from rnnc.emit.places import parse_place
-from rnnc.emit.reads import needed
 from rnnc.emit.scan import LoopWriter, loops
 from rnnc.emit.scope import Scope
 from rnnc.emit.shapes import Sizes
 from rnnc.errors import FormError, Loc
-from rnnc.ir import Graph, Node
+from rnnc.ir import Graph
 from rnnc.loops.ends import separate_ends
-from rnnc.ops.declare import OPS
 
 #: A file, as other parts of rnnc call it.
 Model = ModelProto
 
-#: The oldest opset that is written.
-OLDEST = 17
 #: What a file says it was written by.
 PRODUCER, PRODUCER_VERSION = "rnnc", "0.1.0"
 
@@ -56,49 +52,6 @@ def write_model(graph: Graph, form: Form, opset: int | None = None) -> ModelProt
     scope.graph(graph.name, inputs, types)
     _describe(model, scope, graph, form, wiring)
     return model
-
-
-def choose_opset(graphs: Iterable[Graph], told: int | None) -> int:
-    """The oldest opset that has a form of every op, or ``told``; :class:`FormError` if it has not."""
-    newest = onnx.defs.onnx_opset_version()
-    if told is not None and not OLDEST <= told <= newest:
-        raise FormError(f"opset {told} is not one of those that are written, {OLDEST} to {newest}")
-    candidates = range(OLDEST, newest + 1) if told is None else [told]
-    found = candidates[0]
-    for graph in graphs:
-        for value in needed(graph, graph.roots()):
-            node = graph[value]
-            op = OPS[node.op]
-            place = next(iter(node.locs), None)
-            if node.op == "opaque":
-                found = _opset_of(node, candidates, found, place)
-            if op.structural:
-                continue
-            if not op.forms:
-                raise FormError(f"{op.name} has no form in ONNX: the pipeline must lower it", loc=place)
-            fits = next((o for o in candidates if o >= found and op.form(o)), None)
-            if fits is None:
-                raise FormError(
-                    f"opset {candidates[-1]} of ONNX has no {op.name}",
-                    hint=f"It came with opset {min(f.since for f in op.forms)}: give that, or none.",
-                    loc=place,
-                )
-            found = fits
-    return found
-
-
-def _opset_of(node: Node, candidates: Sequence[int], found: int, place: Loc | None) -> int:
-    """The oldest opset, from ``found`` on, in which a piece of somebody's ONNX means what it did."""
-    what, piece = node.attrs["what"], node.attrs["piece"]
-    fits = next((o for o in candidates if o >= found and foreign.runs_in(piece, o)), None)
-    if fits is None:
-        written = foreign.opset_of(piece)
-        raise FormError(
-            f"{what} of opset {written} of ONNX means something else in opset {candidates[-1]}",
-            hint="Compile with the opset of the file, or without one.",
-            loc=place,
-        )
-    return fits
 
 
 def _weight(graph: Graph, path: str) -> Fixed:

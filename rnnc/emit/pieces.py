@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onnx import GraphProto, NodeProto, numpy_helper
+from onnx import GraphProto, NodeProto
 
 from rnnc import foreign
 from rnnc.emit.scope import Scope
@@ -28,7 +28,7 @@ def write_piece(
     names = dict(zip((i.name for i in graph.input), operands, strict=True)) | {"": ""}
     names |= dict(zip((o.name for o in graph.output), outputs, strict=True))
     for tensor in graph.initializer:
-        names[tensor.name] = scope.constant(numpy_helper.to_array(tensor), f"{name}/{tensor.name}")
+        names[tensor.name] = scope.tensor(tensor, f"{name}/{tensor.name}")
     for node in graph.node:
         for n in node.output:
             names.setdefault(n, scope.tensors(f"{name}/{n}"))

@@ -105,7 +105,8 @@ class LoopWriter(Writer):
         nothing: dict[str, TensorType] = {}
         types = list(results.items())
         for name, type in types[: len(types) - len(inits)]:
-            empty = TensorType(type.dtype, (0, *type.shape[1:]))
+            # How many elements a step finds is not known where there is none.
+            empty = TensorType(type.dtype, (0, *(d if self.sizes.shows(d) else 0 for d in type.shape[1:])))
             shape = self.sizes.vector(empty.shape)
             zero = helper.make_tensor("", ONNX_DTYPE[type.dtype], [1], [0])
             nothing[idle.derive("ConstantOfShape", [shape], empty, f"{name}_none", value=zero)] = empty
@@ -149,7 +150,7 @@ class LoopWriter(Writer):
         outputs = {scope.tensors(f"{o.name}_step"): o for o in face.outputs}
         targets = [(step.finals[s.path], t) for t, s in after.items()]
         targets += [(step.outputs[o.name], t) for t, o in outputs.items()]
-        LoopWriter(inner, body, self.sizes, sources).write(targets)
+        LoopWriter(inner, body, Sizes(body, self.sizes), sources).write(targets)
         ends = {t: s.tensor for t, s in after.items()} | {t: o.type for t, o in outputs.items()}
         scan: dict[str, Any] = {
             "body": body.graph(step.name, before | slices, ends),

@@ -109,6 +109,17 @@ class Scope:
         self.proto.initializer.append(numpy_helper.from_array(whole, tensor))
         return tensor
 
+    def tensor(self, proto: TensorProto, name: str) -> str:
+        """Somebody else's tensor with a fixed value, of whatever element type."""
+        array = numpy_helper.to_array(proto)
+        if array.dtype.kind in "fiub":
+            return self.constant(array, name)
+        tensor = self.tensors(name)
+        new = self.proto.initializer.add()
+        new.CopyFrom(proto)
+        new.name = tensor
+        return tensor
+
     def constant(self, array: Array, name: str = "const") -> str:
         """A tensor with a fixed value; one for all that are equal to the bit."""
         content = hashlib.sha256(array.tobytes()).digest()

@@ -24,12 +24,16 @@ OLDEST = 17
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What holds for all of a model that is read: its opsets, the types it states, the weights it needs."""
+    """What holds for all of a model that is read: its opsets, the types it states, the weights it needs.
+
+    ``found`` are the names of sizes that only what is in a tensor tells, as how many elements are not zero.
+    """
 
     opsets: Mapping[str, int]
     types: Mapping[str, TypeProto] = field(default_factory=dict)
     dims: Dims = field(default_factory=Dims)
     weights: dict[str, Array] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)
 
     @property
     def opset(self) -> int:

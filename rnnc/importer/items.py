@@ -1,4 +1,4 @@
-"""What an ONNX tensor is while a graph is read: known, a list of sizes, or a value of the graph.
+"""What an ONNX tensor is while a graph is read: known, a list of sizes, a value of the graph, or pending.
 
 Shape arithmetic is done as it is read, on sizes that may have names, so that none of it is left in the graph.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from onnx import NodeProto, TypeProto
 
 from rnnc.dims import Dim, Poly
 from rnnc.types import TensorType
@@ -46,7 +47,22 @@ class Nothing:
     """An input that is left out."""
 
 
-Item = Known | Sizes | Value | Nothing
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A result without a type of ours, for the reason ``why``, and the nodes that make it, in order.
+
+    It is called ``name`` in the nodes; ``reads`` are what these read from elsewhere, and ``proto`` is its
+    type as far as ONNX knows it.
+    """
+
+    name: str
+    nodes: tuple[NodeProto, ...]
+    reads: Mapping[str, Item]
+    proto: TypeProto | None
+    why: str
+
+
+Item = Known | Sizes | Value | Nothing | Pending
 NOTHING = Nothing()
 
 

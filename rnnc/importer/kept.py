@@ -5,20 +5,25 @@ What is known of their axes is in :data:`AXES`, so that most of them still run o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import onnx
-from onnx import GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
 
 from rnnc import foreign
 from rnnc.errors import FileError
-from rnnc.importer.calls import Call
-from rnnc.importer.items import Array, Item, Known, Nothing
-from rnnc.importer.protos import schema_of, type_proto
-from rnnc.types import TensorType, type_of
+from rnnc.importer.calls import OLDEST, Call
+from rnnc.importer.items import NOTHING, Array, Item, Known, Pending, Value
+from rnnc.importer.modern import modern_graphs
+from rnnc.importer.pending import Part, captured, gathered
+from rnnc.importer.protos import schema_of, tensor_of, type_proto
+from rnnc.types import TensorType
 
 #: Known inputs of at most so many elements stay inside the piece; larger weights are operands.
 INSIDE = 4096
+#: At most so many nodes are one piece.
+MOST = 1000
 
 _EACH = ("...", "...")
 _IMAGE = ("b c *s~", "b c *s~")
@@ -38,35 +43,67 @@ AXES: Mapping[str, tuple[str, ...]] = {
 
 
 def keep(call: Call) -> Sequence[Item]:
-    """The results of a node as it is."""
+    """The results of a node as it is, and of those that must stay with it."""
+    call = replace(call, node=_modern(call))
     node, reader = call.node, call.reader
-    names = [*node.input, *(n for n in captured(node) if n not in node.input)]
-    items = {n: reader.item(n) for n in names if n}
-    inside = {n: i.array for n, i in items.items() if isinstance(i, Known) and _stays(i.array)}
-    operands = [n for n in items if n not in inside]
-    types = {n: reader.type(items[n]) for n in operands}
-    results = _types(call, types, inside)
+    named = dict.fromkeys(n for n in (*node.input, *captured(node)) if n)
+    part = gathered(node, {n: reader.item(n) for n in named})
+    if len(part.node) > MOST:
+        raise FileError(f"{call.shown} ends more than {MOST} nodes with no type of rnnc's between them")
     ends = [n for n in node.output if n]
+    own = part.node[-1]
+    inner = dict(zip(ends, (n for n in own.output if n), strict=True))
+    protos = _protos(call)
+    kinds = {n: _type(call, n, protos.get(n)) for n in ends}
+    typed = {n: kind for n, kind in kinds.items() if isinstance(kind, TensorType)}
+    found: dict[str, Item] = {}
+    if typed:
+        shown = [reader.type(i).names() for i in part.reads.values() if isinstance(i, Value)]
+        reader.context.found.update(set().union(*(k.names() for k in typed.values())).difference(*shown))
+        value = _piece(call, part, {inner[n]: kind for n, kind in typed.items()})
+        found = dict(zip(typed, reader.results(value), strict=True))
+    for n, why in kinds.items():
+        if isinstance(why, str):
+            found[n] = Pending(inner[n], tuple(part.node), part.reads, protos.get(n), why)
+    return [found[n] if n else NOTHING for n in node.output]
+
+
+def _modern(call: Call) -> NodeProto:
+    """The node, with the graphs inside it in the oldest opset that is read."""
+    node, reader = call.node, call.reader
+    written = reader.context.opsets.get("", OLDEST)
+    if written >= OLDEST or not any(a.HasField("g") for a in node.attribute):
+        return node
+    protos = {n: reader.proto(reader.item(n)) or TypeProto() for n in captured(node)}
+    try:
+        return modern_graphs(node, written, protos)
+    except Exception as error:  # noqa: BLE001 - it has no type for what it cannot convert
+        raise FileError(f"{call.shown} cannot be brought from opset {written} to {OLDEST}: {error}") from None
+
+
+def _piece(call: Call, part: Part, results: Mapping[str, TensorType]) -> str:
+    """The value of nodes as they are, which gives those results."""
+    reader, items = call.reader, part.reads
+    inside = {n: i.array for n, i in items.items() if isinstance(i, Known) and _stays(i.array)}
+    types = {n: reader.type(i) for n, i in items.items() if n not in inside}
     graph = helper.make_graph(
-        [node],
+        part.node,
         "piece",
         [helper.make_value_info(n, type_proto(t, shaped=False)) for n, t in types.items()],
-        [helper.make_value_info(n, type_proto(results[n], shaped=False)) for n in ends],
-        [numpy_helper.from_array(a, n) for n, a in inside.items()],
+        [helper.make_value_info(n, type_proto(t, shaped=False)) for n, t in results.items()],
+        [tensor_of(a, n) for n, a in inside.items()],
     )
-    piece = foreign.pack(_model(graph, call))
-    axes = _axes(call, operands, types, results[ends[0]] if ends else None)
-    more = {"axes": axes} if axes else {}
-    value = call.build(
+    more = {}
+    if len(part.node) == 1 and (axes := _axes(call, [*types], types, next(iter(results.values())))):
+        more["axes"] = axes
+    return call.build(
         "opaque",
-        *(reader.value(items[n]) for n in operands),
-        what=node.op_type,
-        piece=piece,
-        results=tuple(str(results[n]) for n in ends),
+        *(reader.value(items[n]) for n in types),
+        what=call.node.op_type,
+        piece=foreign.pack(_model(graph, call)),
+        results=tuple(map(str, results.values())),
         **more,
     )
-    found = iter(reader.results(value))
-    return [next(found) if n else Nothing() for n in node.output]
 
 
 def _stays(array: Array) -> bool:
@@ -83,37 +120,23 @@ def _model(graph: GraphProto, call: Call) -> onnx.ModelProto:
     return model
 
 
-def captured(node: NodeProto) -> Iterator[str]:
-    """The tensors that the graphs inside a node read from around them, in order."""
-    for attribute in node.attribute:
-        for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-            own = {i.name for i in graph.input} | {t.name for t in graph.initializer}
-            seen = dict[str, None]()
-            for inner in graph.node:
-                seen.update(dict.fromkeys(n for n in (*inner.input, *captured(inner)) if n and n not in own))
-                own.update(inner.output)
-            seen.update(dict.fromkeys(o.name for o in graph.output if o.name not in own))
-            yield from seen
-
-
-def _types(call: Call, types: Mapping[str, TensorType], inside: Mapping[str, Array]) -> dict[str, TensorType]:
-    """The types of the results, by ONNX's inference, or as the file states them."""
-    node, context = call.node, call.reader.context
-    infos = {n: type_proto(t) for n, t in types.items()}
-    data = {n: numpy_helper.from_array(a, n) for n, a in inside.items() if a.dtype.kind in "iufb"}
-    infos |= {n: type_proto(type_of(a)) for n, a in inside.items() if a.dtype.kind in "iufb"}
-    found: Mapping[str, TypeProto] = {}
+def _protos(call: Call) -> Mapping[str, TypeProto]:
+    """The types of the results by ONNX's inference, as far as it knows them."""
+    node, reader, context = call.node, call.reader, call.reader.context
     schema = schema_of(node.op_type, call.domain, context.opset)
-    if schema is not None and not any(a.HasField("g") for a in node.attribute):
-        given = {n: infos[n] for n in node.input if n in infos}
-        imports = [helper.make_opsetid(call.domain, context.opset)]
-        try:
-            found = onnx.shape_inference.infer_node_outputs(schema, node, given, data, {}, imports, 10)
-        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-            found = {}
-    elif schema is not None:
-        found = _by_model(call, infos, data)
-    return {n: _type(call, n, found.get(n)) for n in node.output if n}
+    if schema is None:
+        return {}
+    items = {n: reader.item(n) for n in (*node.input, *captured(node)) if n}
+    data = {n: tensor_of(i.array, n) for n, i in items.items() if isinstance(i, Known)}
+    infos = {n: proto for n, i in items.items() if (proto := reader.proto(i)) is not None}
+    if any(a.HasField("g") for a in node.attribute):
+        return _by_model(call, infos, data)
+    imports = [helper.make_opsetid(call.domain, context.opset)]
+    try:
+        found = onnx.shape_inference.infer_node_outputs(schema, node, infos, data, {}, imports, 10)
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return {}
+    return {n: proto for n, proto in found.items() if proto.WhichOneof("value")}
 
 
 def _by_model(
@@ -134,19 +157,35 @@ def _by_model(
     return {o.name: o.type for o in inferred.graph.output if o.type.WhichOneof("value")}
 
 
-def _type(call: Call, name: str, inferred: TypeProto | None) -> TensorType:
-    """The type of one result: what was inferred, or else what the file states."""
+def _type(call: Call, name: str, inferred: TypeProto | None) -> TensorType | str:
+    """The type of one result, as inferred, and for the rest as the file states; or why there is none."""
     context = call.reader.context
     stated = context.types.get(name)
-    for proto in (inferred, stated):
+    what = f"what {call.shown}"
+    for proto in (_both(inferred, stated), inferred, stated):
         if proto is not None and proto.WhichOneof("value"):
-            kind = context.dims.type(proto, name, f"what {call.shown}")
+            try:
+                kind = context.dims.type(proto, name, what)
+            except FileError as error:
+                return error.message
             if kind is not None:
                 return kind
-    raise FileError(
-        f"the type of what {call.shown} is not known: ONNX does not infer it, and the file does not state it",
-        hint="State it in the file's value_info.",
-    )
+    return f"the type of {what} is not known: ONNX does not infer it, and the file does not state it"
+
+
+def _both(inferred: TypeProto | None, stated: TypeProto | None) -> TypeProto | None:
+    """The type that was inferred, with the sizes that only the file states."""
+    if inferred is None or stated is None:
+        return None
+    a, b = inferred.tensor_type, stated.tensor_type
+    if not (a.HasField("shape") and b.HasField("shape") and len(a.shape.dim) == len(b.shape.dim)):
+        return None
+    both = TypeProto()
+    both.CopyFrom(inferred)
+    for mine, theirs in zip(both.tensor_type.shape.dim, b.shape.dim, strict=True):
+        if not mine.HasField("dim_value") and theirs.WhichOneof("value"):
+            mine.CopyFrom(theirs)
+    return both
 
 
 def _axes(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, numpy_helper
+from onnx import GraphProto, ValueInfoProto, helper, numpy_helper
 
 from rnnc.dims import Dim
 from rnnc.errors import FileError
 from rnnc.importer.calls import Call, rule
-from rnnc.importer.items import Item, Known, Value, numbers, sizes_of
+from rnnc.importer.items import NOTHING, Item, Known, Value, numbers, sizes_of
 from rnnc.importer.protos import plain
 from rnnc.importer.reader import Reader
 from rnnc.ir import Graph, Input, Interface, Output, State
@@ -134,8 +134,8 @@ def _free(name: str, taken: set[str]) -> str:
 def scan(call: Call) -> Sequence[Item] | None:
     """A scan as a region: what it scans has the axis of its steps first."""
     proto, scanned = call.attrs["body"], call.attrs["num_scan_inputs"]
-    if call.reader.context.opsets.get("", 17) < 9:
-        return None
+    if call.reader.context.opsets.get("", 17) < 9 and "scan_input_axes" not in call.attrs:
+        return _by_sequence(call, proto, scanned)
     carried = len(call.inputs) - scanned
     if carried < 0 or len(proto.input) != len(call.inputs) or len(proto.output) < carried:
         raise FileError(f"{call.shown} has a body that does not fit what it reads")
@@ -161,6 +161,38 @@ def scan(call: Call) -> Sequence[Item] | None:
     out_axes = call.attrs.get("scan_output_axes") or (0,) * produced
     ys = [_flip(call, y) if f and not reverse else y for y, f in zip(ys, flipped_out, strict=True)]
     return [Value(v) for v in (*finals, *(_back(call, y, a) for y, a in zip(ys, out_axes, strict=True)))]
+
+
+def _by_sequence(call: Call, proto: GraphProto, scanned: int) -> Sequence[Item]:
+    """A scan as opset 8 had it, over each sequence of a batch, as one over the batch and one inside it."""
+    if call.has(0):
+        raise FileError(f"{call.shown} is told how long its sequences are, which only opset 8 has")
+    names, outputs = list(call.node.input[1:]), list(call.node.output)
+    inner = helper.make_node(
+        "Scan",
+        [f"{i.name}/each" for i in proto.input],
+        [f"{o.name}/each" for o in proto.output],
+        body=proto,
+        num_scan_inputs=scanned,
+        scan_input_axes=[0] * scanned,
+        scan_input_directions=call.attrs.get("directions") or [0] * scanned,
+    )
+    each = helper.make_graph(
+        [inner],
+        "each",
+        [ValueInfoProto(name=n) for n in inner.input],
+        [ValueInfoProto(name=n) for n in inner.output],
+    )
+    whole = helper.make_node(
+        "Scan",
+        names,
+        outputs,
+        body=each,
+        num_scan_inputs=len(names),
+        scan_input_axes=[0] * len(names),
+    )
+    call.reader.node(whole)
+    return [call.reader.items[n] if n else NOTHING for n in outputs]
 
 
 def _first(call: Call, value: str, axis: int) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import onnx
-from onnx import NodeProto, helper, numpy_helper, version_converter
+from onnx import GraphProto, NodeProto, TypeProto, helper, version_converter
 
 from rnnc.importer.calls import OLDEST
 from rnnc.importer.items import Item, Known
-from rnnc.importer.protos import schema_of, type_proto
+from rnnc.importer.pending import defined
+from rnnc.importer.protos import schema_of, tensor_of
 
 if TYPE_CHECKING:
     from rnnc.importer.reader import Reader
@@ -30,13 +31,13 @@ def modern(node: NodeProto, inputs: Sequence[Item], reader: Reader) -> list[Node
     names = [n for n in dict.fromkeys(node.input) if n]
     found = dict(zip(node.input, inputs, strict=True))
     constants = {n: i.array for n in names if isinstance(i := found[n], Known)}
-    types = {n: reader.type(found[n]) for n in names if n not in constants}
+    types = {n: reader.proto(found[n]) or TypeProto() for n in names if n not in constants}
     graph = helper.make_graph(
         [node],
         "one",
-        [helper.make_value_info(n, type_proto(t)) for n, t in types.items()],
-        [helper.make_value_info(n, onnx.TypeProto()) for n in node.output if n],
-        [numpy_helper.from_array(a, n) for n, a in constants.items()],
+        [helper.make_value_info(n, t) for n, t in types.items()],
+        [helper.make_value_info(n, TypeProto()) for n in node.output if n],
+        [tensor_of(a, n) for n, a in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", written)])
     try:
@@ -45,6 +46,38 @@ def modern(node: NodeProto, inputs: Sequence[Item], reader: Reader) -> list[Node
         return None
     made = {t.name: t for t in converted.graph.initializer if t.name not in constants}
     return list(_renamed(converted.graph.node, made, {*names, *node.output}, node.output[0]))
+
+
+def modern_graphs(node: NodeProto, written: int, protos: Mapping[str, TypeProto]) -> NodeProto:
+    """A node whose graphs are brought to the oldest opset that is read; ``protos`` are what they capture."""
+    new = NodeProto()
+    new.CopyFrom(node)
+    for attribute in new.attribute:
+        for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+            _bring(graph, written, protos)
+    return new
+
+
+def _bring(graph: GraphProto, written: int, protos: Mapping[str, TypeProto]) -> None:
+    """Bring a graph to the oldest opset that is read, from the innermost graphs outwards."""
+    own = set(defined(graph))
+    outer = {n: proto for n, proto in protos.items() if n not in own}
+    around = [helper.make_value_info(n, proto) for n, proto in outer.items()]
+    whole = GraphProto()
+    whole.CopyFrom(graph)
+    whole.input.extend(around)
+    imports = [helper.make_opsetid("", written)]
+    inferred = onnx.shape_inference.infer_shapes(helper.make_model(whole, opset_imports=imports)).graph
+    types = {v.name: v.type for v in (*inferred.input, *inferred.value_info, *inferred.output)}
+    nodes = [modern_graphs(n, written, types) for n in whole.node]
+    del whole.node[:]
+    whole.node.extend(nodes)
+    model = helper.make_model(whole, opset_imports=imports)
+    converted = version_converter.convert_version(model, OLDEST).graph
+    del graph.node[:]
+    del graph.initializer[:]
+    graph.node.extend(converted.node)
+    graph.initializer.extend(converted.initializer)
 
 
 def _renamed(

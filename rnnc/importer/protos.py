@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, NodeProto, TypeProto, helper
+from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from rnnc.dims import Dim, Poly, dim
@@ -76,6 +76,11 @@ def schema_of(op_type: str, domain: str, opset: int) -> onnx.defs.OpSchema | Non
         return None
 
 
+def tensor_of(array: Array, name: str) -> TensorProto:
+    """An array as ONNX writes it."""
+    return numpy_helper.from_array(np.asarray(array), name)
+
+
 def type_proto(type: TensorType, shaped: bool = True) -> TypeProto:
     """A type as ONNX writes it, without its shape unless ``shaped``."""
     shape = [str(d) if isinstance(d, Poly) else d for d in type.shape] if shaped else None
@@ -97,7 +102,8 @@ class Dims:
         """The type that ``proto`` writes, of the tensor ``name``; ``None`` if it does not tell the rank."""
         kind = proto.WhichOneof("value")
         if kind != "tensor_type":
-            raise FileError(f"{what or name!r} is no tensor, but a {(kind or 'thing').removesuffix('_type')}")
+            shown = "n optional value" if kind == "optional_type" else f" {(kind or 'thing')[:-5]}"
+            raise FileError(f"{what or repr(name)} is no tensor, but a{shown}")
         tensor = proto.tensor_type
         if tensor.elem_type not in DTYPE_OF:
             number = tensor.elem_type

@@ -9,25 +9,37 @@ first brought to it, one by one (:mod:`rnnc.importer.modern`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
-from onnx import GraphProto, NodeProto
+from onnx import GraphProto, NodeProto, TypeProto, helper
 
 from rnnc.build import Builder
-from rnnc.dims import Dim, Poly
+from rnnc.dims import Dim, Poly, names
 from rnnc.emit.places import parse_place
 from rnnc.errors import FileError, TypeMismatch
 from rnnc.importer.calls import RULES, Call, Context, array_of
 from rnnc.importer.declared import declared
-from rnnc.importer.items import NOTHING, Item, Known, Nothing, Sizes, Value
+from rnnc.importer.items import NOTHING, Item, Known, Nothing, Pending, Sizes, Value
 from rnnc.importer.kept import keep
 from rnnc.importer.modern import modern
-from rnnc.importer.protos import array_type, attributes, evaluated, plain
+from rnnc.importer.protos import array_type, attributes, evaluated, plain, type_proto
 from rnnc.ir import Graph, Input
-from rnnc.types import TensorType, TupleType
+from rnnc.types import DTYPES, TensorType, TupleType
 
 #: Known tensors of at most so many elements are constants of the graph, larger ones weights.
 CONSTANT = 64
+
+
+class Untyped(FileError):
+    """A tensor is needed, or something else, that has no type of ours."""
+
+
+def _is_foreign(item: Item) -> bool:
+    """Whether something has no type of ours."""
+    return isinstance(item, Pending) or (
+        isinstance(item, Known) and item.array.dtype.name not in DTYPES.values()
+    )
 
 
 class Reader:
@@ -82,13 +94,29 @@ class Reader:
         found: Sequence[Item] | None = None
         if known:
             found = evaluated(call.node, call.inputs, self.context.opset)
-        for own in RULES.get((call.domain, call.node.op_type), ()):
-            try:
+        if not found and any(map(_is_foreign, call.inputs)):
+            return keep(call)
+        try:
+            for own in RULES.get((call.domain, call.node.op_type), ()):
                 found = found or own(call)
-            except TypeMismatch as error:
-                message = f"{call.shown} does not fit what it reads: {error.message}"
-                raise FileError(message, hint=error.hint) from None
-        return found or declared(call) or keep(call)
+            if self._is_early(call, found):
+                return keep(call)
+            return found or declared(call) or keep(call)
+        except TypeMismatch as error:
+            message = f"{call.shown} does not fit what it reads: {error.message}"
+            raise FileError(message, hint=error.hint) from None
+        except Untyped:
+            return keep(call)
+
+    def _is_early(self, call: Call, found: Sequence[Item] | None) -> bool:
+        """Whether a node needs a size that only what is in a tensor tells, and none that it reads has.
+
+        Then it must wait for the size as for any other value: it is not known from the types.
+        """
+        sizes = {n for i in call.inputs if isinstance(i, Sizes) for d in i.dims for n in names(d)}
+        values = [self.type(i).names() for i in call.inputs if isinstance(i, Value)]
+        waits = (sizes & self.context.found).difference(*values)
+        return bool(waits) and not (found and all(isinstance(i, Sizes | Known | Nothing) for i in found))
 
     def finish(self) -> None:
         """Give values the names of their tensors."""
@@ -105,9 +133,14 @@ class Reader:
                     f"{name!r} is read before a node gives it",
                     hint="The nodes are out of order, on a cycle, or one is missing: check the file.",
                 )
-            found = self.outer.item(name)
-            self.items[name] = Value(self._captures(found, name)) if isinstance(found, Value) else found
+            self.items[name] = self._taken(self.outer.item(name), name)
         return self.items[name]
+
+    def _taken(self, item: Item, name: str) -> Item:
+        """What a tensor of the graph around is in this one."""
+        if isinstance(item, Pending):
+            return replace(item, reads={n: self._taken(i, n) for n, i in item.reads.items()})
+        return Value(self._captures(item, name)) if isinstance(item, Value) else item
 
     def _captures(self, item: Item, name: str) -> str:
         """A value of the graph around as an input of this one, the same at every step."""
@@ -124,8 +157,20 @@ class Reader:
             return self.graph.type(item.name)
         if isinstance(item, Sizes):
             return TensorType(item.dtype, () if item.scalar else (len(item.dims),))
+        if isinstance(item, Pending):
+            raise Untyped(item.why)
         assert isinstance(item, Known), "an input that is left out has no type"
         return array_type(item.array, item.name)
+
+    def proto(self, item: Item) -> TypeProto | None:
+        """The type of what a tensor is, as ONNX writes it; ``None`` if it is not known."""
+        if isinstance(item, Pending):
+            return item.proto
+        if isinstance(item, Known) and _is_foreign(item):
+            return helper.make_tensor_type_proto(
+                helper.np_dtype_to_tensor_dtype(item.array.dtype), item.array.shape
+            )
+        return type_proto(self.type(item))
 
     def value(self, item: Item) -> str:
         """The value of the graph that a tensor is; constants and weights are added as they are asked for."""
@@ -141,8 +186,8 @@ class Reader:
             whole = parts[0] if len(parts) == 1 else self.builder("concat", *parts, axis=0)
             whole = self.builder("squeeze", whole, axes=(0,)) if item.scalar else whole
             return whole if item.dtype == "i64" else self.builder("cast", whole, dtype=item.dtype)
-        assert isinstance(item, Known)
         kind = self.type(item)
+        assert isinstance(item, Known)
         if item.array.size <= CONSTANT or not item.name:
             return self.builder.const(item.array)
         if self.outer is not None:
@@ -160,9 +205,9 @@ class Reader:
             if isinstance(kind, TensorType) and d in kind.shape:
                 return self.builder("size", v, axis=kind.shape.index(d))
         total = ""
-        for names, factor in d.terms:
+        for product, factor in d.terms:
             term = self.size(factor)
-            for n in names:
+            for n in product:
                 term = self.builder("mul", term, self.size(Poly((((n,), 1),))))
             total = self.builder("add", total, term) if total else term
         return total

@@ -69,6 +69,8 @@ def call_of(node: Node, library: Library, sizes: Mapping[str, Dim]) -> Callable[
         return itemgetter(node.attrs["k"])
     body = OPS[node.op].body
     attrs = {name: _known(value, sizes) for name, value in node.attrs.items()}
+    if any(isinstance(v, Poly) for value in attrs.values() for v in _flat(value)):
+        return partial(_unknown, node)
     if attrs.get("dtype") in FLOATS:
         attrs["dtype"] = library.dtype(attrs["dtype"]).dtype
     if OPS[node.op].arity() == (0, 0):  # made by NumPy: no operand says of which library
@@ -82,6 +84,15 @@ def _known(attr: Any, sizes: Mapping[str, Dim]) -> Any:
     if isinstance(attr, tuple):
         return tuple(_known(a, sizes) for a in attr)
     return substitute(attr, sizes) if isinstance(attr, Poly) else attr
+
+
+def _flat(attr: Any) -> tuple[Any, ...]:
+    return attr if isinstance(attr, tuple) else (attr,)
+
+
+def _unknown(node: Node, *_: Any) -> Any:
+    """Stand for an op with a size that no array has shown before it runs."""
+    raise RnncError(f"a size of the {node.op} that gives {node.type} does not show in the arrays given")
 
 
 def shape_of(type: TensorType, sizes: Mapping[str, Dim]) -> tuple[int, ...]:

@@ -151,6 +151,8 @@ class Streams:
             else:
                 call = _call_of(node, run.library, run.sizes)
                 run.once[value] = call(*[self._last(run, o) for o in self.graph.operands(value)])
+                if isinstance(node.type, TensorType):
+                    bind(node.type, run.once[value].shape, run.sizes)
 
     def _loop(self, component: _Component, run: _Run) -> None:
         """One component step by step. A frame holds one step's values, those from outside first."""
@@ -181,6 +183,7 @@ class Streams:
             run.streams[value] = stream[::-1] if component.backward else stream
             type = self.graph[value].type
             if stream and isinstance(type, TensorType):
+                bind(type, stream[0].shape, run.sizes)
                 run.library.check(value, type.substitute(run.sizes), stream[0])
 
     def _register(self, delay: str, run: _Run) -> deque[Any]:

@@ -150,7 +150,7 @@ class Op:
     Facts: ``linear`` lists operands in which the op is linear, all of them at once (slot 0 of a variadic op
     stands for all); a ``multilinear`` op is linear in each operand alone. ``tolerance`` bounds the error of
     float32 against float64, relative to the larger of 1 and the result. ``lowered`` names the pass that
-    removes an op for which ONNX has no form.
+    removes an op for which ONNX has no form. ``least`` is how many operands a variadic op has at least.
     """
 
     name: str
@@ -170,6 +170,7 @@ class Op:
     tolerance: float = 1e-6
     structural: bool = False
     lowered: str = ""
+    least: int = 1
     doc: str = ""
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
@@ -216,7 +217,7 @@ class Op:
     def arity(self) -> tuple[int, int | None]:
         """The least and the largest number of operands; ``None`` for any."""
         n = len(self.operands)
-        return (1, None) if self.variadic else (n - self.optional, n)
+        return (self.least, None) if self.variadic else (n - self.optional, n)
 
 
 def op(

@@ -73,7 +73,7 @@ def _region(*_: Type, **__: Any) -> Type:
     raise NotImplementedError("the type of a region follows from its body: use region_type")
 
 
-@op(type=_region, structural=True)
+@op(type=_region, structural=True, least=0)
 def region(*operands: Any, body: Any, steps: Any, reverse: bool = False, ragged: bool = False,
            alternatives: tuple[str, ...] = ()) -> Any:  # fmt: skip
     """A loop: ``body``, a stream graph, run for ``steps`` steps; in a stream graph, inside each step.
@@ -115,7 +115,7 @@ def _stated(*_: Type, results: tuple[str, ...], **__: Any) -> Type:
     return types[0] if len(types) == 1 else TupleType(types)
 
 
-@op(type=_stated, structural=True, axes="{axes}")
+@op(type=_stated, structural=True, axes="{axes}", least=0)
 def opaque(*xs: Any, what: str, piece: Any, results: Results, axes: str = "") -> Any:
     """A piece of somebody's ONNX that no op of ours says: ``what`` it does, in ONNX's words.
 
@@ -123,5 +123,5 @@ def opaque(*xs: Any, what: str, piece: Any, results: Results, axes: str = "") ->
     types of what it gives, a tuple if they are several. ``axes``, where they are known, say over which it
     works independently, in the notation of :mod:`rnnc.ops.axes`; without them it takes no further axis.
     """
-    found = foreign.run(piece, [np.asarray(x) for x in xs])
+    found = foreign.run(piece, [np.asarray(x) for x in xs], [parse_type(r).rank for r in results])
     return found[0] if len(results) == 1 else found
