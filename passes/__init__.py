@@ -27,6 +27,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     native_rnn as native_rnn,
     linear_attention as linear_attention,
     linear_chunks as linear_chunks,
+    matrix_powers as matrix_powers,
     scan as scan,
     straight as straight,
     choose as choose,
