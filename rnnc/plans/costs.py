@@ -89,12 +89,16 @@ class Pricing:
         return us + (self._spans(graph, v) * self.profile.figure("span") if OPS[node.op].elementwise else 0.0)
 
     def _spans(self, graph: Graph, v: str) -> int:
-        """Over how many runs of neighbours an operand that is smaller than the result is stretched."""
+        """Over how many runs of neighbours an operand that is smaller than the result is stretched.
+
+        In loops, which are streams, what is the same at every step was stretched before.
+        """
         whole, found = [self.sizes.of(d) for d in graph.type(v).shape], 0
         for o in graph.operands(v):
             own = [self.sizes.of(d) for d in graph.type(o).shape]
             own = [1] * (len(whole) - len(own)) + own
-            if own == whole or max(own, default=1) == 1:
+            before = graph.level == "stream" and graph[o].op in ("const", "input")
+            if own == whole or max(own, default=1) == 1 or (before and graph.type(o).rank < len(whole)):
                 continue
             same, run = own[-1] == whole[-1], 1
             for a, b in zip(own[::-1], whole[::-1], strict=True):
