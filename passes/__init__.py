@@ -27,6 +27,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     native_rnn as native_rnn,
     linear_attention as linear_attention,
     linear_chunks as linear_chunks,
+    matrix_powers as matrix_powers,
     scan as scan,
     straight as straight,
     choose as choose,
@@ -35,15 +36,16 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     unfuse_gates as unfuse_gates,
     lower_time as lower_time,
     blend as blend,
+    stretch as stretch,
     batch_first as batch_first,
 )
 
 #: On streams: equations in their plainest form, the fewest delays, as little as can be inside loops, and one
 #: product for all gates.
 STREAMS = "inline-loops,canonicalize,share-delays,unpack-delays,retime,hoist,fuse-gates,canonicalize"
-#: On functions: products with what is added to them, time as slices, what is known computed, and mixtures as
-#: short as they can be.
-FUNCTIONS = "gemm,unfuse-gates,lower-time,fold{params=true},canonicalize,blend"
+#: On functions: products with what is added to them, time as slices, what is known computed, mixtures as
+#: short as they can be, and in loops no vector that is smaller than what it meets.
+FUNCTIONS = "gemm,unfuse-gates,lower-time,fold{params=true},canonicalize,blend,stretch"
 
 CHUNK = f"{STREAMS},lift,interleave,taps,canonicalize,recognize,choose,merge-loops,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"

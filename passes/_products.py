@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rnnc.build import Builder
 from rnnc.plans.linear import simplified
@@ -13,6 +13,8 @@ from rnnc.plans.linear import simplified
 #: An entry of a matrix, or of a vector.
 Entry = str | float
 Matrix = list[list[Entry]]
+#: What a coefficient takes of a register, or of another coefficient.
+Times = Callable[[Builder, Entry, Entry], Entry]
 
 
 def combine(b: Builder, op: str, x: Entry, y: Entry) -> Entry:
@@ -21,23 +23,28 @@ def combine(b: Builder, op: str, x: Entry, y: Entry) -> Entry:
     return b(op, x, y) if found is None else found
 
 
-def dot(b: Builder, row: Sequence[Entry], xs: Sequence[Entry], plus: Entry = 0.0) -> Entry:
-    """``Σ row ∘ xs + plus``."""
+def elementwise(b: Builder, a: Entry, x: Entry) -> Entry:
+    """``a ∘ x``."""
+    return combine(b, "mul", a, x)
+
+
+def dot(b: Builder, row: Sequence[Entry], xs: Sequence[Entry], plus: Entry, times: Times) -> Entry:
+    """``Σ row · xs + plus``."""
     total: Entry = 0.0
     for r, x in zip(row, xs, strict=True):
-        total = combine(b, "add", total, combine(b, "mul", r, x))
+        total = combine(b, "add", total, times(b, r, x))
     return combine(b, "add", total, plus)
 
 
-def matmul(b: Builder, x: Matrix, y: Matrix) -> Matrix:
+def matmul(b: Builder, x: Matrix, y: Matrix, times: Times) -> Matrix:
     """The product of two matrices."""
-    return [[dot(b, row, column) for column in zip(*y, strict=True)] for row in x]
+    return [[dot(b, row, column, 0.0, times) for column in zip(*y, strict=True)] for row in x]
 
 
-def power(b: Builder, a: Matrix, exponent: int) -> Matrix:
+def power(b: Builder, a: Matrix, exponent: int, times: Times) -> Matrix:
     """A matrix to a power of two."""
     while exponent > 1:
-        a, exponent = matmul(b, a, a), exponent // 2
+        a, exponent = matmul(b, a, a, times), exponent // 2
     return a
 
 

@@ -57,6 +57,12 @@ def fold(graph: Graph, *, params: bool = False) -> None:
     sweep(graph)
 
 
+def arrays(graph: Graph, values: list[str]) -> list[Array]:
+    """The arrays of values that are made of weights and constants; none, if that of any is not known."""
+    known = _known(graph, True)
+    return _values(graph, list(known), values) if all(v in known for v in values) else []
+
+
 def _known(graph: Graph, params: bool) -> dict[str, None]:
     """The values that are always the same, and small enough to be computed now, in order."""
     known: dict[str, None] = {}

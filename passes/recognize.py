@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rnnc.ir import Graph
+from rnnc.passes._chunking import levels
 from rnnc.passes.linear_attention import LinearAttention
-from rnnc.passes.linear_chunks import LinearChunks, levels
+from rnnc.passes.linear_chunks import LinearChunks
+from rnnc.passes.matrix_powers import MatrixPowers
 from rnnc.passes.native_gru import NativeGRU
 from rnnc.passes.native_lstm import NativeLSTM
 from rnnc.passes.native_rnn import NativeRNN
@@ -30,6 +32,7 @@ NATIVE: tuple[Plan, ...] = (NativeLSTM(), NativeGRU(), NativeRNN())
 SAID = {plan.name: (f"an ONNX {plan.name.upper()}", f"one ONNX {plan.name.upper()}") for plan in NATIVE}
 SAID[LinearAttention.name] = ("a matrix memory", "one LinearAttention")
 SAID[LinearChunks.name] = ("a linear recurrence", "a linear recurrence in chunks")
+SAID[MatrixPowers.name] = ("a recurrence of a constant matrix", "one by powers of its matrix, in chunks")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Recognize(Pass):
     def apply(self, graph: Graph) -> None:
         """Add each matching plan's result as an alternative of its region."""
         for region in graph.find("region"):
-            attach(graph, region, (*NATIVE, LinearAttention(), LinearChunks(levels(self.T))))
+            deep = levels(self.T)
+            attach(graph, region, (*NATIVE, LinearAttention(), LinearChunks(deep), MatrixPowers(deep)))
 
 
 def attach(graph: Graph, region: str, plans: tuple[Plan, ...] = NATIVE) -> None:

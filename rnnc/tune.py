@@ -23,11 +23,13 @@ from rnnc.runtime import session
 
 #: Where the grids have their points.
 ROWS = (1, 4, 16, 64, 256)
-WIDTHS = (16, 64, 128, 256, 512, 1024)
+WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 BATCHES = (1, 4, 16, 64)
 UNITS = (16, 64, 128, 256, 512)
 #: Ops whose cost an element is measured; all others count as the sum.
 ELEMENTS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp", "other": "Add"}
+#: Ops that copy elements, and those that only look at them anew.
+COPIES, VIEWS = ("gather", "slice", "split", "concat"), ("reshape", "squeeze", "unsqueeze")
 #: Activations of native ops, each in the place of the usual one of the candidate.
 CANDIDATES = {"lstm": ("Sigmoid", "{}", "Tanh"), "gru": ("Sigmoid", "{}"), "rnn": ("{}",)}
 ACTIVATIONS = ("Sigmoid", "Relu", "Affine", "Softsign", "Softplus")
@@ -121,6 +123,10 @@ def _nodes() -> tuple[dict[str, Any], float]:
     for name in probes.PIECES:
         calls[f"{name} few"] = _run(probes.pieces(name, few), x0=(3, small))
         calls[f"{name} many"] = _run(probes.pieces(name, many), x0=(3, small))
+    calls["split large"] = _run(probes.pieces("split", few), x0=(3, large))
+    rows = large // 64
+    calls["rows"] = _run(probes.chain("Mul", few, large // 16), x0=(1, large // 16))
+    calls["stretched"] = _run(probes.stretched(few, large // 16 // rows), x0=(rows, large // 16 // rows))
     calls["choice"] = _run(probes.choice(), x=(1, 16))
     found = fastest(calls)
     each = {n: (found[f"{n} many"] - found[f"{n} few"]) / (many - few) for n in (*ELEMENTS, *probes.PIECES)}
@@ -137,8 +143,12 @@ def _nodes() -> tuple[dict[str, Any], float]:
         name: _above((found[f"{name} large"] - found[f"{name} few"]) / few / (large - small))
         for name in ELEMENTS
     }
+    copies = (found["split large"] - found["split few"]) / few / 3 / (large - small) / 2  # a split, a concat
+    element |= dict.fromkeys(COPIES, _above(copies)) | dict.fromkeys(VIEWS, LEAST)
+    span = _above((found["stretched"] - found["rows"]) / few / rows)
     bare = found["other few"] - few * node["other"]  # a call of no node
-    return {"node": node, "element": element, "if": _above(found["choice"] - bare - 3 * node["other"])}, bare
+    choice = _above(found["choice"] - bare - 3 * node["other"])
+    return {"node": node, "element": element, "span": span, "if": choice}, bare
 
 
 def _far() -> float:

@@ -23,8 +23,8 @@ from rnnc.compiler import Compiled, compile
 from rnnc.frontend.assemble import trace
 from rnnc.ir import Graph
 from rnnc.machine.reference import random_arrays, run
+from rnnc.passes._chunking import SIZE, levels
 from rnnc.passes.choose import Choose, candidates
-from rnnc.passes.linear_chunks import SIZE, levels
 from rnnc.pipeline import Pipeline
 from rnnc.remarks import collecting
 from rnnc.runtime import Stream

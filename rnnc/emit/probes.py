@@ -43,6 +43,12 @@ def chain(op_type: str, count: int, elements: int) -> bytes:
     return _model(_graph(nodes, {"x0": [1, elements]}, [f"x{count}"]))
 
 
+def stretched(count: int, width: int) -> bytes:
+    """So many products of many rows with one, in a row."""
+    nodes = [helper.make_node("Mul", [f"x{i}", "w"], [f"x{i + 1}"]) for i in range(count)]
+    return _model(_graph(nodes, {"x0": ["rows", width]}, [f"x{count}"], [_weight("w", width)]))
+
+
 def kept(count: int) -> bytes:
     """So many sums of a value and one before, all of which are kept to the end, to be summed up."""
     nodes = [helper.make_node("Add", [f"x{i}", "x0"], [f"x{i + 1}"]) for i in range(count)]
@@ -75,7 +81,7 @@ def pieces(name: str, count: int) -> bytes:
     fixed = {"zero": [0], "one": [1], "two": [2], "three": [3], "yes": [True]}
     used = {v for node in nodes for v in node.input}
     weights = [numpy_helper.from_array(np.array(v), n) for n, v in fixed.items() if n in used]
-    return _model(_graph(nodes, {"x0": [3, 16]}, [f"x{count}"], weights))
+    return _model(_graph(nodes, {"x0": [3, "n"]}, [f"x{count}"], weights))
 
 
 def product(rows: int, width: int) -> bytes:

@@ -7,6 +7,7 @@ that some other candidate does not; what all of them need decides nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -84,7 +85,28 @@ class Pricing:
         if _parted(graph, v):
             return self.profile.node("other", count)
         parts = {"split": len(node.attrs.get("sizes", ())), "concat": len(graph.operands(v))}
-        return self.profile.node(node.op, count, parts.get(node.op, 1))
+        us = self.profile.node(node.op, count, parts.get(node.op, 1))
+        return us + (self._spans(graph, v) * self.profile.figure("span") if OPS[node.op].elementwise else 0.0)
+
+    def _spans(self, graph: Graph, v: str) -> int:
+        """Over how many runs of neighbours an operand that is smaller than the result is stretched.
+
+        In loops, which are streams, what is the same at every step was stretched before.
+        """
+        whole, found = [self.sizes.of(d) for d in graph.type(v).shape], 0
+        for o in graph.operands(v):
+            own = [self.sizes.of(d) for d in graph.type(o).shape]
+            own = [1] * (len(whole) - len(own)) + own
+            before = graph.level == "stream" and graph[o].op in ("const", "input")
+            if own == whole or max(own, default=1) == 1 or (before and graph.type(o).rank < len(whole)):
+                continue
+            same, run = own[-1] == whole[-1], 1
+            for a, b in zip(own[::-1], whole[::-1], strict=True):
+                if b > 1 and (a == b) != same:
+                    break
+                run *= b
+            found = max(found, math.prod(whole) // run)
+        return found
 
     def loop(self, graph: Graph, region: str) -> float:
         """A region as a Scan, with the choice whether to run it, if it may have no step."""

@@ -9,6 +9,7 @@ A table is JSON. Times are µs on one thread, with the node's own overhead:
                          ``far`` besides, for each of a tensor of more than :data:`NEAR`
     scan, iteration, if  one run of a loop, one round of it besides its nodes, one run of a choice
     stream               in a round, each stream that the loop reads or gives
+    span                 each run of neighbours that an operand is stretched over, in a node of several
     call                 one run of a native op, besides its steps
     product              ``us[i][j]``: ``rows[i]`` vectors times a matrix of ``weights[j]`` numbers
     lstm, gru, rnn       ``us[i][j]``: a step of ``rows[i]`` sequences of ``units[j]`` units, its input apart
@@ -38,7 +39,7 @@ from typing import Any
 from rnnc.errors import FileError
 
 FORMAT = 2
-FIGURES = ("scan", "iteration", "stream", "if", "call")
+FIGURES = ("scan", "iteration", "stream", "span", "if", "call")
 #: The figures by op, of which each table has at least the one of all ``other`` ops.
 BY_OP = ("node", "element")
 #: So many numbers stay in the caches from node to node; of larger tensors, each has to be fetched.
