@@ -12,14 +12,10 @@ torch exports need torch.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
 
 import rnnc
 from rnnc.compiler import Compiled
@@ -27,6 +23,7 @@ from rnnc.emit.form import FormName
 from rnnc.errors import RnncError
 from rnnc.inspect import inspect
 from rnnc.runtime.sessions import session
+from tests.imported.forms import answers, imported, worst
 from tests.imported.models import KINDS, step_model
 from tests.imported.step_model import Arrays, StepModel, frame_loop, session_of
 from tools.bench.machine import pin
@@ -87,51 +84,19 @@ def row(name: str, model: StepModel, frames: int, seconds: float) -> Row:
     """The model compared and timed."""
     xs, fixed = model.frames(frames), model.fixed()
     expected = frame_loop(model, xs, fixed)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "step.onnx"
-        onnx.save(model.proto, path)
-        imported = rnnc.from_onnx(path, state=model.state, given=model.given, constants=model.constants)
-    sequence, chunk, step = (rnnc.compile(imported, form) for form in FORMS)
-    whole = session(sequence, threads=1)
-    inputs = {**xs, **fixed}
-    got = dict(zip(model.outputs(), whole.run(model.outputs(), inputs), strict=True))
-    errors = {"sequence": worst(got, expected[0])}
-    for compiled in (chunk, step):
-        form = compiled.form.name
-        errors[form] = max(map(worst, streamed(compiled, model, xs, fixed), expected))
+    graph = imported(model)
+    sequence, chunk, step = (rnnc.compile(graph, form) for form in FORMS)
+    errors: dict[str, float] = {
+        c.form.name: max(map(worst, answers(c, model, xs, fixed), expected)) for c in (sequence, chunk, step)
+    }
     if max(errors.values()) > TOLERANCE:
         return Row(name, errors, 1.0, 1.0)
+    whole, inputs = session(sequence, threads=1), {**xs, **fixed}
     found = in_turns(
         {"frame": looped(model, xs, fixed), "sequence": lambda: whole.run(None, inputs)}, seconds
     )
     us = {k: t.median / frames * 1e6 for k, t in found.items()}
     return Row(name, errors, us["frame"], us["sequence"], became(sequence))
-
-
-def worst(got: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
-    """The largest error of any element, of its size where that is more than 1."""
-    return max(
-        float(np.max(np.abs(got[k] - want) / np.maximum(1, np.abs(want)))) for k, want in expected.items()
-    )
-
-
-def streamed(compiled: Compiled, model: StepModel, xs: Arrays, fixed: Arrays) -> tuple[Arrays, Arrays]:
-    """Outputs and last states of a chunk or step file, by the names of the original."""
-    stream = rnnc.Stream(compiled)
-    order = [port["name"] for port in stream.manifest["inputs"]]
-    step = compiled.form.name == "step"
-    frames = len(next(iter(xs.values())))
-    ends = range(1, frames + 1) if step else sorted({min(n, frames) for n in (1, 4, 9, frames)})
-    pieces, start = [], 0
-    for end in ends:
-        now = {k: x[start] if step else x[start:end] for k, x in xs.items()} | fixed
-        ys = stream.push(*(now[name] for name in order))
-        pieces.append(ys if isinstance(ys, tuple) else (ys,))
-        start = end
-    join = np.stack if step else np.concatenate
-    names = [port["name"] for port in stream.manifest["outputs"]]
-    outputs = {k: join(each) for k, each in zip(names, zip(*pieces, strict=True), strict=True)}
-    return outputs, dict(zip(model.state.values(), stream.state.values(), strict=True))
 
 
 def looped(model: StepModel, xs: Arrays, fixed: Arrays) -> Callable[[], None]:
