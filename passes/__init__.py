@@ -19,6 +19,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     lift as lift,
     open_loops as open_loops,
     windows as windows,
+    products as products,
     interleave as interleave,
     taps as taps,
     step as step,
@@ -48,7 +49,7 @@ STREAMS = "inline-loops,canonicalize,share-delays,unpack-delays,retime,hoist,fus
 FUNCTIONS = "gemm,unfuse-gates,lower-time,fold{params=true},canonicalize,blend"
 
 #: How streams become functions of sequences.
-LIFT = "lift,open-loops,windows,interleave,taps,canonicalize"
+LIFT = "lift,open-loops,windows,products,interleave,taps,canonicalize"
 
 CHUNK = f"{STREAMS},{LIFT},recognize,choose,merge-loops,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"

@@ -37,6 +37,7 @@ from rnnc.dims import Dim, dim
 from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph, Output, State
 from rnnc.loops.continuing import Continued, continued, over_all
+from rnnc.loops.heavy import heavy
 from rnnc.loops.histories import History, history
 from rnnc.loops.lifting import Operand, lift_op, over_time
 from rnnc.loops.looping import Register, components, cut, is_loop, registers, untie
@@ -109,7 +110,7 @@ class _Lifting:
     def run(self) -> None:
         """Lift everything."""
         graph = self.graph
-        joined = reads(graph, self.timing)
+        joined = reads(graph, self.timing) | heavy(graph)
         order = components(graph, joined)
         if alone := maps(graph, order, self.timing, self.steps):
             order = components(graph, joined | alone)

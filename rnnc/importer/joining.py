@@ -35,7 +35,11 @@ def pad(call: Call) -> Sequence[Item] | None:
     pads, x = numbers(call.item(1)), call.type(0)
     axes = numbers(call.item(3)) if call.has(3) else list(range(x.rank))
     fill = numbers(call.item(2)) if call.has(2) else [0]
-    if pads is None or axes is None or fill is None or call.attrs["mode"] != "constant" or x.dtype == "bool":
+    if pads is None or axes is None or fill is None or x.dtype == "bool":
+        return None
+    if call.attrs["mode"] == "reflect":
+        return _reflected(call, [int(n) for n in pads], [int(a) % x.rank for a in axes])
+    if call.attrs["mode"] != "constant":
         return None
     value, n = call.value(0), len(axes)
     for i, axis in enumerate(axes):
@@ -45,6 +49,20 @@ def pad(call: Call) -> Sequence[Item] | None:
         if before > 0 or after > 0:
             fit = fill[0] if x.floating else int(fill[0])
             value = call.build("pad", value, axis=at, before=max(0, before), after=max(0, after), value=fit)
+    return [Value(value)]
+
+
+def _reflected(call: Call, pads: Sequence[int], axes: Sequence[int]) -> Sequence[Item] | None:
+    """Along each axis, what lies next to its ends once more, in the opposite order."""
+    b, value = call.build, call.value(0)
+    for before, after, axis in zip(pads, pads[len(axes) :], axes, strict=False):
+        size = b.graph.type(value).shape[axis]
+        if not (isinstance(size, int) and 0 <= before < size and 0 <= after < size):
+            return None
+        ends = [(before, 0), (size - 2, size - 2 - after if size - 2 >= after else None)]
+        first, last = (b("slice", value, axis=axis, start=i, stop=j, step=-1) for i, j in ends)
+        parts = [first] * bool(before) + [value] + [last] * bool(after)
+        value = b("concat", *parts, axis=axis) if len(parts) > 1 else value
     return [Value(value)]
 
 
