@@ -24,8 +24,10 @@ def heavy(graph: Graph) -> dict[str, str]:
     ]
     if not large:
         return {}
-    after, before = set(large), set(large)
-    for v in large:
+    # What reads them is done with them, so that they need not leave the loop.
+    some = [*large, *(u for v in large for u in graph.nx.succ[v] if when[u] == "stream")]
+    after, before = set(some), set(some)
+    for v in some:
         after |= nx.descendants(graph.nx, v)
         before |= nx.ancestors(graph.nx, v)
     between = [v for v in graph if v in after and v in before and when[v] == "stream"]
