@@ -8,7 +8,8 @@ import rnnc
 from rnnc.emit.form import FormName
 from tests.imported.forms import answers, imported, worst
 from tests.imported.models import KINDS, step_model
-from tests.imported.step_model import frame_loop
+from tests.imported.odd import ODD
+from tests.imported.step_model import StepModel, frame_loop
 
 #: How far an answer may be off, of its size where that is more than 1.
 TOLERANCE = 1e-4
@@ -20,7 +21,16 @@ def test_equals_the_frame_loop(name: str) -> None:
     if KINDS[name].torch:
         pytest.importorskip("torch")
         pytest.importorskip("onnxscript")
-    model = step_model(name, small=True)
+    compare(step_model(name, small=True))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_ones_too(name: str) -> None:
+    compare(ODD[name]())
+
+
+def compare(model: StepModel) -> None:
+    """The files of all forms with the frame loop."""
     xs, fixed = model.frames(FRAMES), model.fixed()
     expected, graph = frame_loop(model, xs, fixed), imported(model)
     forms: tuple[FormName, ...] = ("sequence", "chunk", "step")
