@@ -17,6 +17,9 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     fuse_gates as fuse_gates,
     bind as bind,
     lift as lift,
+    open_loops as open_loops,
+    windows as windows,
+    products as products,
     interleave as interleave,
     taps as taps,
     step as step,
@@ -47,7 +50,10 @@ STREAMS = "inline-loops,canonicalize,share-delays,unpack-delays,retime,hoist,fus
 #: short as they can be, and in loops no vector that is smaller than what it meets.
 FUNCTIONS = "gemm,unfuse-gates,lower-time,fold{params=true},canonicalize,blend,stretch"
 
-CHUNK = f"{STREAMS},lift,interleave,taps,canonicalize,recognize,choose,merge-loops,{FUNCTIONS}"
+#: How streams become functions of sequences.
+LIFT = "lift,open-loops,windows,products,interleave,taps,canonicalize"
+
+CHUNK = f"{STREAMS},{LIFT},recognize,choose,merge-loops,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"
-STEP = f"{STREAMS},step,canonicalize,{FUNCTIONS}"
+STEP = f"{STREAMS},step,open-loops,canonicalize,recognize,choose,{FUNCTIONS}"
 UNROLL = f"{STREAMS},unroll,{FUNCTIONS}"

@@ -27,7 +27,7 @@ from rnnc.ops.activation import relu, sigmoid
 from rnnc.ops.arithmetic import abs_, cast, maximum, neg, pow_, reciprocal, where
 from rnnc.ops.compare import logical_not
 from rnnc.ops.declare import broadcast_shapes
-from rnnc.ops.shape import concat, expand, reshape, slice_, split, squeeze, transpose, unsqueeze
+from rnnc.ops.shape import concat, expand, reshape, slice_, split, squeeze, transpose
 from rnnc.ops.structural import delay, item, tuple_
 from rnnc.pipeline import Pass
 from rnnc.rewrite import Rules, Value, Var, apply_rules, rewrite, ruleset
@@ -235,8 +235,8 @@ def SHAPES(x: Var, a: Var, p: Var, q: Var, s: Var, k: Var, *xs: Var) -> Rules:
     for f in (OPS[name] for name in RESHAPING):
         yield rewrite(reshape(f(x), shape=s)).to(reshape(x, shape=s))
         yield rewrite(f(reshape(x))).to(lambda root, x: reshape(x, shape=root.type.shape))
-    yield rewrite(squeeze(unsqueeze(x, axes=p), axes=p)).to(x)
-    yield rewrite(unsqueeze(squeeze(x, axes=p), axes=p)).to(x)
+        for g in (OPS[name] for name in RESHAPING):
+            yield rewrite(f(g(x))).to(x).when(lambda root, x: root.type == x.type)
     yield rewrite(expand(x, shape=s)).to(x).when(lambda x, s: x.type.shape == s)
     yield rewrite(expand(expand(x), shape=s)).to(expand(x, shape=s))
     yield rewrite(slice_(expand(x), axis=a)).to(slice_of_expand)

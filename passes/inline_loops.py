@@ -6,8 +6,10 @@
 
 An ONNX file that computes one step often runs an ``LSTM``, ``GRU``, ``RNN``, ``Scan`` or ``Loop`` of length 1
 in it, which starts from a state of the file. As equations it is a cell like any other: what does not depend
-on the state leaves the loop, and the rest may be recognised as the op that it was, over all steps. Loops of
-more steps, and those with lengths, stay. Measure: the loops of one step.
+on the state leaves the loop, and the rest may be recognised as the op that it was, over all steps. One that
+runs for more steps, from states that depend on what it gave before, becomes a region, which ``lift``
+continues over the steps of all; others, over the bins of a spectrum say, stay, and so do those with lengths.
+Measure: the native ops on cycles, then the loops of one step.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import networkx as nx
+
 from rnnc.ir import Graph
 from rnnc.loops.bodies import edit_body
 from rnnc.loops.cells import equations
+from rnnc.loops.opened import as_region
 from rnnc.loops.regions import operands
 from rnnc.loops.straightline import unroll_region
 from rnnc.ops import OPS
@@ -42,8 +47,12 @@ def inline_loops(graph: Graph) -> None:
     """Open every loop of one step."""
     for op in NATIVE:
         for value in graph.find(op):
-            if graph.type(graph.operands(value)[0]).shape[0] == 1 and not _lengths(graph, value):
+            if _lengths(graph, value):
+                continue
+            if graph.type(graph.operands(value)[0]).shape[0] == 1:
                 _become(graph, value, equations(graph, value))
+            elif _goes_on(graph, value):
+                _become(graph, value, as_region(graph, value))
     for region in graph.find("region"):
         if graph[region].attrs["steps"] == 1 and operands(graph, region).lengths is None:
             results = unroll_region(graph, region)
@@ -52,6 +61,13 @@ def inline_loops(graph: Graph) -> None:
         else:
             edit_body(graph, region, inline_loops)
     sweep(graph)
+
+
+def _goes_on(graph: Graph, value: str) -> bool:
+    """Whether the states that a native op starts from depend on what it gave in an earlier step."""
+    node = graph[value]
+    starts = [o for o in graph.operands(value)[4:] if value in nx.ancestors(graph.nx, o)]
+    return bool(starts) and node.attrs.get("direction", "forward") == "forward"
 
 
 def _lengths(graph: Graph, value: str) -> bool:

@@ -36,11 +36,16 @@ from rnnc.build import Builder
 from rnnc.dims import Dim, dim
 from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph, Output, State
+from rnnc.loops.continuing import Continued, continued, over_all
+from rnnc.loops.heavy import heavy
+from rnnc.loops.histories import History, history
 from rnnc.loops.lifting import Operand, lift_op, over_time
 from rnnc.loops.looping import Register, components, cut, is_loop, registers, untie
 from rnnc.loops.maps import maps
+from rnnc.loops.parts import Ends
 from rnnc.loops.reads import reads
 from rnnc.loops.regions import over_time as sequence_of
+from rnnc.loops.slots import whole
 from rnnc.ops import OPS
 from rnnc.pipeline import ACYCLIC, STREAMING, TYPED, Pass
 from rnnc.rewrite import sweep
@@ -96,6 +101,7 @@ class _Lifting:
 
     def __init__(self, graph: Graph, steps: Dim, lengths: str | None) -> None:
         self.graph, self.steps, self.lengths = graph, steps, lengths
+        self.states = Ends.of(graph)
         self.timing = timing(graph)
         self.ends: dict[str, str] = {}
         self.carried: set[str] = set()
@@ -104,15 +110,18 @@ class _Lifting:
     def run(self) -> None:
         """Lift everything."""
         graph = self.graph
-        joined = reads(graph, self.timing)
+        joined = reads(graph, self.timing) | heavy(graph)
         order = components(graph, joined)
         if alone := maps(graph, order, self.timing, self.steps):
             order = components(graph, joined | alone)
+        histories = {min(m): found for m in order if is_loop(graph, m) and (found := history(graph, m))}
         for source in graph.interface.inputs:
             if source.kind == "stream" and source.name in graph:
                 graph.retype(source.name, sequence_of(source.type, self.steps))
         for members in order:
-            if members[0] in alone or is_loop(graph, members):
+            if found := histories.get(min(members)):
+                self._history(found, members)
+            elif members[0] in alone or is_loop(graph, members):
                 self._loop(members)
             elif graph[members[0]].op not in SOURCES:
                 self._straight(members[0])
@@ -141,6 +150,43 @@ class _Lifting:
             self._become(value, lifted)
 
     def _loop(self, members: list[str]) -> None:
+        """Lift values on a cycle, or one that cannot take a time axis: most become a region."""
+        if loop := continued(self.graph, members):
+            self._continue(loop, members)
+        else:
+            self._region(members)
+
+    def _history(self, found: History, members: list[str]) -> None:
+        """Lift a register to which each step appends: what it held is a window of all that was appended."""
+        graph, b, axis = self.graph, Builder(self.graph, like=found.delay), found.axis + 1
+        held = graph.type(found.delay)
+        start = whole(b, graph.operands(found.delay)[1], held, 1)
+        parts = [self._sequence(p) for p in found.parts]
+        seen = b("window", b("concat", *parts, axis=axis) if len(parts) > 1 else parts[0], start, axis=axis)
+        self._become(found.delay, b("slice", seen, axis=axis, start=0, stop=held.shape[found.axis]))
+        for value in members:
+            if value != found.delay:
+                self._straight(value)
+
+    def _continue(self, loop: Continued, members: list[str]) -> None:
+        """Lift a loop inside each step that goes on where it left off: it is one loop over all its steps."""
+        graph, b = self.graph, Builder(self.graph, like=loop.region)
+        ends = {key: loop.ends_with(value, self.states.ends[key]) for key, value in graph.finals.items()}
+        carried = {key: k for key, k in ends.items() if k is not None}
+        kept = {key: graph.finals.pop(key) for key in carried}
+        new = over_all(b, loop, members, self.steps, self.timing, self.lengths)
+        graph.finals |= {key: new.end(carried[key]) for key in kept}
+        self.carried |= carried.keys()
+        inside, roots = set(members), set(graph.roots())
+        read = [m for m in members if m in roots or any(u not in inside for u, _ in graph.uses(m))]
+        untie(graph, members)
+        for value in read:
+            self._become(value, new.value(value))
+        for value in reversed(members):
+            if value not in read:
+                graph.erase(value)
+
+    def _region(self, members: list[str]) -> None:
         """Make a region of values on a cycle, or of one that cannot take a time axis."""
         graph, inside, found = self.graph, set(members), registers(self.graph, members)
         held = {path: k for path in graph.finals for k, r in enumerate(found) if self._holds(r, path)}
@@ -161,8 +207,8 @@ class _Lifting:
 
     def _holds(self, register: Register, path: str) -> bool:
         """Whether a register holds just what the state ``path`` is."""
-        state = self.graph.interface.state(path)
-        wanted = (self.graph.finals[path], state.source, state.depth)
+        end = self.states.ends[path]
+        wanted = (self.graph.finals[path], end.init, end.depth)
         return (register.value, register.init, register.depth) == wanted
 
     def _become(self, old: str, new: str) -> None:
@@ -216,7 +262,8 @@ class _Lifting:
         """Compute the states after the run that no region carries."""
         graph = self.graph
         for path in (p for p in graph.finals if p not in self.carried):
-            state = graph.interface.state(path)
+            end = self.states.ends[path]
             value = self._sequence(graph.finals[path])
             b = Builder(graph, like=value)
-            graph.finals[path] = b("final", value, state.source, *self._ragged(), k=state.depth)
+            graph.finals[path] = b("final", value, end.init, *self._ragged(), k=end.depth)
+        self.states.put_together(graph)

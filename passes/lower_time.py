@@ -31,6 +31,7 @@ from typing import Any, ClassVar
 
 from rnnc.build import Builder
 from rnnc.ir import Graph
+from rnnc.loops.histories import timeline
 from rnnc.loops.slots import whole
 from rnnc.pipeline import ACYCLIC, LOWERED, TYPED, Pass
 from rnnc.types import TensorType
@@ -38,7 +39,7 @@ from rnnc.types import TensorType
 
 @dataclass(frozen=True)
 class LowerTime(Pass):
-    """``shift``, ``final`` and ``reverse`` in terms of ops that ONNX has."""
+    """``shift``, ``final``, ``reverse`` and ``window`` in terms of ops that ONNX has."""
 
     name: ClassVar[str] = "lower-time"
     needs: ClassVar[frozenset[str]] = frozenset({TYPED, ACYCLIC})
@@ -88,7 +89,23 @@ def _reverse(b: Builder, v: str, lengths: str | None = None) -> str:
     return _pick(b, v, b("where", b("less", t, lengths), back, t))
 
 
-_RULES: Mapping[str, Callable[..., str]] = {"shift": _shift, "final": _final, "reverse": _reverse}
+def _window(b: Builder, v: str, init: str, *, axis: int) -> str:
+    steps, size = b.graph.type(v).shape[0], b.graph.type(v).shape[axis]
+    wide = b.graph.type(init).shape[axis - 1] + size
+    each = size if isinstance(size, int) else b("size", v, axis=axis)
+    first = b("mul", b("unsqueeze", b("arange", stop=steps), axes=(1,)), each)
+    places = b("add", first, b("arange", stop=wide))
+    found = b("gather", timeline(b, v, init, axis), places, axis=axis - 1)
+    rank = b.graph.type(found).rank
+    return b("transpose", found, perm=(axis - 1, *range(axis - 1), *range(axis, rank)))
+
+
+_RULES: Mapping[str, Callable[..., str]] = {
+    "shift": _shift,
+    "final": _final,
+    "reverse": _reverse,
+    "window": _window,
+}
 
 
 def _slots(b: Builder, v: str, init: str, k: int) -> str:

@@ -10,22 +10,25 @@ elements to its operands, if what reads the delay undoes that op: a slice or spl
 ``concat``, a reshape after a reshape, a transpose after a transpose. The rules of ``algebra`` then take the
 two away, and may bring together what is to be moved next. Measure: the ops that only move elements between
 values and their delays.
+
+In a loop that does nothing but move elements, as a history to which each step appends, a delay could go round
+for ever. There a ``concat`` comes apart only where it is cut, so that each register holds one operand.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar
 
 from rnnc.build import Builder
-from rnnc.ir import Graph, Node, state_type
-from rnnc.loops import slots
+from rnnc.ir import Graph
 from rnnc.loops.bodies import edit_body
+from rnnc.loops.parts import cut_back
 from rnnc.passes._registers import number
 from rnnc.passes.algebra import algebra
 from rnnc.pipeline import Pass
 from rnnc.rewrite import sweep
-from rnnc.types import TensorType
 
 #: What undoes, at least in part, the op that moved the elements.
 UNDONE_BY = {
@@ -55,22 +58,66 @@ def unpack_delays(graph: Graph) -> None:
     sweep(graph)
     for region in graph.find("region"):
         edit_body(graph, region, unpack_delays)
+    _cut_picks(graph)
     while packed := [d for d in graph.find("delay") if _undone(graph, d)]:
         for delay in packed:
-            _unpack(graph, delay)
+            if _undone(graph, delay):  # not after another has moved
+                _unpack(graph, delay)
         algebra(graph)
         sweep(graph)
+
+
+def _cut_picks(graph: Graph) -> None:
+    """Write one element taken along an axis of what is held as a slice without that axis."""
+    for value in graph.find("gather"):
+        x, indices = graph.operands(value)
+        at, axis = graph[indices], graph[value].attrs["axis"]
+        size = graph.type(x).shape[axis]
+        if at.op == "const" and not at.tensor.rank and isinstance(size, int) and _held(graph, x):
+            b, k = Builder(graph, value), int(at.attrs["value"]) % size
+            graph.replace(value, b("squeeze", b("slice", x, axis=axis, start=k, stop=k + 1), axes=(axis,)))
+    algebra(graph)
+
+
+def _held(graph: Graph, value: str) -> bool:
+    """Whether a value is elements of what a delay holds, and of nothing else."""
+    while graph[value].op in MOVES - {"delay", "concat"}:
+        value = graph.operands(value)[0]
+    return graph[value].op == "delay"
 
 
 def _undone(graph: Graph, delay: str) -> bool:
     """Whether a reader of ``delay`` undoes the op that computes what is delayed."""
     packed = graph.operands(delay)[0]
     node = graph[packed]
-    if node.op not in UNDONE_BY or _only_moves(graph, packed):
+    if node.op not in UNDONE_BY:
         return False
-    readers = [graph[user] for user in graph.nx.succ[delay]]
-    undoing = [r for r in readers if r.op in UNDONE_BY[node.op]]
-    return any(node.op != "concat" or r.attrs["axis"] == node.attrs["axis"] for r in undoing)
+    readers = [user for user in graph.nx.succ[delay] if graph[user].op in UNDONE_BY[node.op]]
+    if node.op == "concat":
+        readers = [r for r in readers if graph[r].attrs["axis"] == node.attrs["axis"]]
+        return bool(readers) and (_between_parts(graph, packed, readers) or not _only_moves(graph, packed))
+    return any(r != packed for r in readers)
+
+
+def _between_parts(graph: Graph, joined: str, cuts: list[str]) -> bool:
+    """Whether ``cuts``, slices and splits of a concat, all begin and end where operands of it do."""
+    axis = graph[joined].attrs["axis"]
+    sizes = [graph.type(v).shape[axis] for v in graph.operands(joined)]
+    if not all(isinstance(d, int) for d in sizes):
+        return False
+    ends = set(accumulate((number(d) for d in sizes), initial=0))
+    return all(set(_ends(graph, c)) <= ends for c in cuts)
+
+
+def _ends(graph: Graph, cut: str) -> list[int]:
+    """Where a slice or split begins and ends along its axis; -1 if that cannot be told."""
+    attrs = graph[cut].attrs
+    if graph[cut].op == "split":
+        return list(accumulate((number(d) for d in attrs["sizes"]), initial=0))
+    size = graph.type(graph.operands(cut)[0]).shape[attrs["axis"]]
+    if not isinstance(size, int) or attrs.get("step", 1) != 1:
+        return [-1]
+    return list(slice(attrs["start"], attrs["stop"]).indices(size)[:2])
 
 
 def _only_moves(graph: Graph, value: str) -> bool:
@@ -91,33 +138,6 @@ def _unpack(graph: Graph, delay: str) -> None:
     """Put the op that ``delay`` reads behind delays of its operands."""
     packed, init = graph.operands(delay)
     build, node, k = Builder(graph, delay), graph[packed], graph[delay].attrs["k"]
-    delays = []
-    at = 0
-    for part in graph.operands(packed):
-        if node.op == "concat":
-            size = number(graph.type(part).shape[node.attrs["axis"]])
-            start = _cut(build, init, node.tensor.rank - node.attrs["axis"], at, at + size)
-            at += size
-        else:
-            start = _moved_back(build, init, node, graph.type(part), abs(k))
-        delays.append(build("delay", part, start, k=k))
+    parts = zip(graph.operands(packed), cut_back(build, init, packed, abs(k)), strict=True)
+    delays = [build("delay", part, start, k=k) for part, start in parts]
     graph.replace(delay, build(node.op, *delays, **node.attrs))
-
-
-def _cut(b: Builder, init: str, axis: int, start: int, stop: int) -> str:
-    """The part of an initial value along an axis, counted from the last, from 1 on."""
-    have = b.graph.type(init)
-    if have.rank < axis or have.shape[-axis] == 1:
-        return init
-    return b("slice", init, axis=have.rank - axis, start=start, stop=stop)
-
-
-def _moved_back(b: Builder, init: str, node: Node, to: TensorType, k: int) -> str:
-    """The initial value of which the op of ``node`` makes ``init``."""
-    if b.graph.type(init).rank == 0:
-        return init
-    init = slots.whole(b, init, node.tensor, k)
-    if node.op != "transpose":
-        return b("reshape", init, shape=state_type(to, k).shape)
-    inverse = [node.attrs["perm"].index(axis) for axis in range(to.rank)]
-    return b("transpose", init, perm=(0, *(axis + 1 for axis in inverse)) if k > 1 else tuple(inverse))

@@ -35,7 +35,11 @@ def pad(call: Call) -> Sequence[Item] | None:
     pads, x = numbers(call.item(1)), call.type(0)
     axes = numbers(call.item(3)) if call.has(3) else list(range(x.rank))
     fill = numbers(call.item(2)) if call.has(2) else [0]
-    if pads is None or axes is None or fill is None or call.attrs["mode"] != "constant" or x.dtype == "bool":
+    if pads is None or axes is None or fill is None or x.dtype == "bool":
+        return None
+    if call.attrs["mode"] == "reflect":
+        return _reflected(call, [int(n) for n in pads], [int(a) % x.rank for a in axes])
+    if call.attrs["mode"] != "constant":
         return None
     value, n = call.value(0), len(axes)
     for i, axis in enumerate(axes):
@@ -45,6 +49,20 @@ def pad(call: Call) -> Sequence[Item] | None:
         if before > 0 or after > 0:
             fit = fill[0] if x.floating else int(fill[0])
             value = call.build("pad", value, axis=at, before=max(0, before), after=max(0, after), value=fit)
+    return [Value(value)]
+
+
+def _reflected(call: Call, pads: Sequence[int], axes: Sequence[int]) -> Sequence[Item] | None:
+    """Along each axis, what lies next to its ends once more, in the opposite order."""
+    b, value = call.build, call.value(0)
+    for before, after, axis in zip(pads, pads[len(axes) :], axes, strict=False):
+        size = b.graph.type(value).shape[axis]
+        if not (isinstance(size, int) and 0 <= before < size and 0 <= after < size):
+            return None
+        ends = [(before, 0), (size - 2, size - 2 - after if size - 2 >= after else None)]
+        first, last = (b("slice", value, axis=axis, start=i, stop=j, step=-1) for i, j in ends)
+        parts = [first] * bool(before) + [value] + [last] * bool(after)
+        value = b("concat", *parts, axis=axis) if len(parts) > 1 else value
     return [Value(value)]
 
 
@@ -58,22 +76,36 @@ def scatter(call: Call) -> Sequence[Item] | None:
     found = _written(call, at.array, x.shape, updates.shape)
     if found is None:
         return None
-    axis, start, stop, shape = found
-    room = x.shape[axis]
+    cuts, shape = found
     new = call.value(2)
     if shape != updates.shape:
         new = call.build("reshape", new, shape=shape)
-    parts = [call.build("slice", call.value(0), axis=axis, start=0, stop=start)] if start else []
+    return [Value(_put(call, call.value(0), new, cuts))]
+
+
+#: A range of elements along an axis.
+Cut = tuple[int, int, int]
+
+
+def _put(call: Call, value: str, new: str, cuts: Sequence[Cut]) -> str:
+    """``value`` with ``new`` where all the ranges meet."""
+    if not cuts:
+        return new
+    (axis, start, stop), *rest = cuts
+    room = call.build.graph.type(value).shape[axis]
+    if rest:
+        new = _put(call, call.build("slice", value, axis=axis, start=start, stop=stop), new, rest)
+    parts = [call.build("slice", value, axis=axis, start=0, stop=start)] if start else []
     parts.append(new)
     if stop != room:
-        parts.append(call.build("slice", call.value(0), axis=axis, start=stop, stop=None))
-    return [Value(parts[0] if len(parts) == 1 else call.build("concat", *parts, axis=axis))]
+        parts.append(call.build("slice", value, axis=axis, start=stop, stop=None))
+    return parts[0] if len(parts) == 1 else call.build("concat", *parts, axis=axis)
 
 
 def _written(
     call: Call, at: np.ndarray[Any, Any], x: tuple[Dim, ...], new: tuple[Dim, ...]
-) -> tuple[int, int, int, tuple[Dim, ...]] | None:
-    """The axis and range that a scatter writes whole, and the shape of what it writes; ``None`` if none."""
+) -> tuple[list[Cut], tuple[Dim, ...]] | None:
+    """The ranges along axes where a scatter writes all, in order, and the shape of that; ``None`` if none."""
     if call.node.op_type == "ScatterND":
         if any(isinstance(d, Poly) for d in x) or at.ndim < 1:
             return None
@@ -83,7 +115,7 @@ def _written(
         if not flat.size or not (np.abs(flat) <= np.array(marks.shape)).all():
             return None
         places = np.ravel_multi_index(tuple((flat % np.array(marks.shape)).T), marks.shape)
-        if (np.diff(places) != 1).any():
+        if (np.diff(places) <= 0).any():
             return None
         marks.reshape(-1)[places] = True
     else:
@@ -94,13 +126,9 @@ def _written(
         if not whole or not isinstance(room, int) or (along != along[:, :1]).any():
             return None
         line = along[:, 0] % room
-        return None if (np.diff(line) != 1).any() else (axis, int(line[0]), int(line[-1]) + 1, new)
-    for axis in range(marks.ndim):
-        used = marks.any(axis=tuple(i for i in range(marks.ndim) if i != axis))
-        (where,) = np.nonzero(used)
-        start, stop = int(where[0]), int(where[-1]) + 1
-        block = np.zeros_like(marks)
-        block[(slice(None),) * axis + (slice(start, stop),)] = True
-        if (block == marks).all():
-            return axis, start, stop, (*shape[:axis], stop - start, *shape[axis + 1 :])
-    return None
+        return None if (np.diff(line) != 1).any() else ([(axis, int(line[0]), int(line[-1]) + 1)], new)
+    ranges = [(int(i.min()), int(i.max()) + 1) for i in np.nonzero(marks)]
+    if not marks[tuple(slice(*r) for r in ranges)].all():
+        return None
+    cuts = [(axis, *r) for axis, r in enumerate(ranges) if r != (0, shape[axis])]
+    return cuts, (*(stop - start for start, stop in ranges), *shape[marks.ndim :])

@@ -221,7 +221,9 @@ def loop(call: Call) -> Sequence[Item] | None:
     proto: GraphProto = call.attrs["body"]
     rounds = sizes_of(call.item(0)) if call.has(0) else None
     going = numbers(call.item(1)) if call.has(1) else [True]
-    if rounds is None or len(rounds) != 1 or going not in ([True], [1]) or not _goes_on(proto):
+    if rounds is None or len(rounds) != 1 or going not in ([True], [1]):
+        return None
+    if rounds != (1,) and not _goes_on(proto):
         return None
     (steps,) = rounds
     carried = len(call.inputs) - 2

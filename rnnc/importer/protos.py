@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import zip_longest
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -146,15 +148,31 @@ class Dims:
         return dim(name)
 
 
-#: Ops whose results may be larger than all they read, as numbers among it say; and those that roll dice.
-ENLARGING = frozenset({"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot", "EyeLike"})
+#: Ops whose results may be larger than all they read, and which inputs' numbers say how large; and those that
+#: roll dice.
+ENLARGING: Mapping[str, tuple[int, ...]] = {
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "Tile": (1,),
+    "Range": (0, 1, 2),
+    "Pad": (1,),
+    "Resize": (2, 3),
+    "OneHot": (1,),
+    "EyeLike": (),
+}
 RANDOM = ("Random", "Multinomial", "Bernoulli")
 
 
-def _room(array: Array) -> float:
-    """How many elements an op may make of this operand."""
-    whole = array.dtype.kind == "i" and array.size > 0
-    return max(1.0, float(np.prod(np.abs(array.astype(np.float64)))) if whole else array.size)
+def _room(op_type: str, arrays: Sequence[Array]) -> float:
+    """How many elements an op that enlarges may make of its inputs, or more."""
+    if op_type == "Expand" and len(arrays) == 2 and arrays[1].ndim == 1:
+        longest = zip_longest(arrays[0].shape[::-1], arrays[1].tolist()[::-1], fillvalue=1)
+        return float(prod(max(float(a), abs(float(b)), 1.0) for a, b in longest))
+    room = 1.0
+    for k, a in enumerate(arrays):
+        numbers = k in ENLARGING[op_type] and a.dtype.kind in "iuf"
+        room *= float(np.prod(np.maximum(1.0, np.abs(a.astype(np.float64))))) if numbers else max(1, a.size)
+    return room
 
 
 def evaluated(node: NodeProto, inputs: Sequence[Item], opset: int) -> list[Item] | None:
@@ -163,7 +181,7 @@ def evaluated(node: NodeProto, inputs: Sequence[Item], opset: int) -> list[Item]
     if node.domain not in ("", "ai.onnx") or node.op_type.startswith(RANDOM):
         return None
     with np.errstate(all="ignore"):
-        room = np.prod([_room(a) for a in arrays]) if node.op_type in ENLARGING else 0
+        room = _room(node.op_type, arrays) if node.op_type in ENLARGING else 0.0
     if not sum(a.size for a in arrays) + room <= FOLDED:
         return None
     named = [(name, i.array) for name, i in zip(node.input, inputs, strict=True) if isinstance(i, Known)]

@@ -78,7 +78,8 @@ def _attrs(call: Call, kind: str) -> dict[str, Any]:
     if attrs.get("direction", "forward") != "forward":
         found["direction"] = attrs["direction"]
     count = 2 if attrs.get("direction") == "bidirectional" else 1
-    names = tuple(_spelled(a) for a in attrs.get("activations") or ())[: count * len(DEFAULTS[kind])]
+    # ONNX's own defaults name one too many for an RNN.
+    names = tuple(_spelled(a) for a in attrs.get("activations") or ())[: len(DEFAULTS[kind]) * count]
     if names and names != DEFAULTS[kind] * count:
         found["activations"] = names
     for name, ours in (("activation_alpha", "alphas"), ("activation_beta", "betas")):

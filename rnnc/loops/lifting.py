@@ -29,6 +29,10 @@ class Operand:
     stream: bool
 
 
+#: Ops that onnxruntime ends the process in if their batch is empty, as it would be in a sequence of no steps.
+NEVER_EMPTY = frozenset({"lstm", "gru", "rnn"})
+
+
 def over_time(b: Builder, value: str, steps: Dim) -> str:
     """An invariant as a stream: the same at every step."""
     return b("expand", value, shape=(steps, *b.graph.type(value).shape))
@@ -47,6 +51,7 @@ def lift_op(
     if isinstance(how, str):
         return None
     items = result.items if isinstance(result, TupleType) else (result,)
+    spare = op.name in NEVER_EMPTY and not isinstance(steps, int)
     values = []
     for slot, x in enumerate(xs):
         assert isinstance(x.type, TensorType)
@@ -54,7 +59,7 @@ def lift_op(
         if how.whole(slot) and not stream:
             value, stream = over_time(b, value, steps), True
         if stream and how.how == "fold":
-            value = _merged(b, value, how.batch(slot))
+            value = _merged(b, value, how.batch(slot), spare)
         elif stream:
             step_rank = b.graph.type(value).rank - 1
             gap = how.gap(slot, step_rank, items[0].rank)
@@ -65,7 +70,7 @@ def lift_op(
     folded = b(op, *values, **how.folded(attrs, steps))
     parts = b.items(folded) if isinstance(result, TupleType) else [folded]
     apart = [
-        _parted(b, p, t, how.result_batch(k), steps)
+        _parted(b, p, t, how.result_batch(k), steps, spare)
         for k, (p, t) in enumerate(zip(parts, items, strict=True))
     ]
     return b("tuple", *apart) if isinstance(result, TupleType) else apart[0]
@@ -82,18 +87,20 @@ def takes_time(op: Op, xs: Sequence[Operand], attrs: Mapping[str, Any], result: 
     return _BY_HAND[op.name](Builder(trial), named, attrs, steps) is not None
 
 
-def _merged(b: Builder, value: str, at: int) -> str:
-    """A stream of which each step's axis ``at`` is as long as all steps' together."""
+def _merged(b: Builder, value: str, at: int, spare: bool) -> str:
+    """A stream of which each step's axis ``at`` is as long as all steps' together, with a ``spare`` one."""
     rank = b.graph.type(value).rank
     if at:
         value = b("transpose", value, perm=(*range(1, at + 1), 0, *range(at + 1, rank)))
     shape = b.graph.type(value).shape
-    return b("reshape", value, shape=(*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]))
+    value = b("reshape", value, shape=(*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]))
+    return b("pad", value, axis=at, before=0, after=1) if spare else value
 
 
-def _parted(b: Builder, value: str, step: TensorType, at: int, steps: Dim) -> str:
+def _parted(b: Builder, value: str, step: TensorType, at: int, steps: Dim, spare: bool) -> str:
     """What :func:`_merged` merged, taken apart: a stream of values of type ``step``."""
     shape = step.shape
+    value = b("slice", value, axis=at, start=0, stop=-1) if spare else value
     value = b("reshape", value, shape=(*shape[:at], steps, *shape[at:]))
     return b("transpose", value, perm=(at, *range(at), *range(at + 1, step.rank + 1))) if at else value
 

@@ -131,6 +131,7 @@ from rnnc.ops.time import (
     final,
     reverse,
     shift,
+    window,
 )
 
 __all__ = [
@@ -229,4 +230,5 @@ __all__ = [
     "tuple",
     "unsqueeze",
     "where",
+    "window",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from rnnc.errors import TypeMismatch
-from rnnc.ops.declare import broadcast_shapes, op, same_dtype
+from rnnc.ops.declare import Axis, axis_of, broadcast_shapes, op, same_dtype
 from rnnc.types import TensorType
 
 
@@ -105,3 +105,30 @@ def final(v: Any, init: Any, lengths: Any = None, *, k: int) -> Any:
     else:
         found = _pick(full, k - 1 - _count(v, k) + lengths)
     return found[0, ...] if k == 1 else found
+
+
+def _windowed(v: TensorType, init: TensorType, *, axis: int) -> TensorType:
+    axis = axis_of(v, axis, "window")
+    if axis == 0:
+        raise TypeMismatch(f"a window along axis 0 of {v}, which is time")
+    same_dtype(v, init)
+    before, after = init.shape[axis - 1 : axis], v.shape[1:]
+    if not before or init.shape != (*after[: axis - 1], *before, *after[axis:]):
+        raise TypeMismatch(f"{init} does not fit before {v} along axis {axis}")
+    return TensorType(v.dtype, (*v.shape[:axis], before[0] + v.shape[axis], *v.shape[axis + 1 :]))
+
+
+@op(type=_windowed, axes="t *s~, *i -> t *s~", linear=(0, 1), lowered="lower-time")
+def window(v: Any, init: Any, *, axis: Axis) -> Any:
+    """Each step of ``v`` behind what came before it along ``axis``.
+
+    That is as many elements as ``init`` has: the last ones of ``init`` and the steps before.
+    """
+    xp = array_namespace(v, init)
+    at, steps, wide = axis - 1, v.shape[0], init.shape[axis - 1] + v.shape[axis]
+    lead, rest = init.shape[:at], init.shape[axis:]
+    moved = xp.permute_dims(v, (*range(1, axis), 0, *range(axis, v.ndim)))
+    line = xp.concat([init, xp.reshape(moved, (*lead, steps * v.shape[axis], *rest))], axis=at)
+    places = _count(v, steps) * v.shape[axis] + xp.arange(wide, dtype=xp.int64, device=device(v))
+    found = xp.reshape(xp.take(line, xp.reshape(places, (-1,)), axis=at), (*lead, steps, wide, *rest))
+    return xp.permute_dims(found, (at, *range(at), *range(axis, found.ndim)))

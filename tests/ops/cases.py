@@ -257,6 +257,9 @@ for _k in (1, 2, 6, -1, -3):
     if _k > 0:
         case("final", (4, 3, 2), _init, k=_k)
         case("final", (4, 3, 2), _init, _LENGTHS, k=_k)
+for _axis, _init in ((1, (5, 2)), (2, (3, 4)), (2, (3, 1))):
+    case("window", (4, 3, 2), _init, axis=_axis)
+case("window", (0, 3, 2), (3, 1), axis=2)
 case("reverse", (4, 3, 2))
 case("reverse", (4, 3, 2), _LENGTHS)
 case("shift", (0, 3, 2), (3, 2), k=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnc.ops import final, reverse, shift
+from rnnc.ops import final, reverse, shift, window
 from tests.ops.cases import Array
 
 B = 3
@@ -97,3 +97,16 @@ def test_reverse_keeps_padding_in_place() -> None:
         np.testing.assert_array_equal(found[:n, i], v[:n, i][::-1])
         np.testing.assert_array_equal(found[n:, i], v[n:, i])
     np.testing.assert_array_equal(reverse(v), v[::-1])
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("held", [1, 3])
+def test_a_window_is_what_came_before_a_step_and_then_the_step(axis, held) -> None:
+    rng = np.random.default_rng(3)
+    v = rng.normal(size=(4, 2, 3))
+    init = rng.normal(size=(held, 3) if axis == 1 else (2, held))
+    line = init
+    for step, found in zip(v, window(v, init, axis=axis), strict=True):
+        line = np.concatenate([line, step], axis=axis - 1)
+        size = held + step.shape[axis - 1]
+        np.testing.assert_array_equal(found, np.moveaxis(np.moveaxis(line, axis - 1, 0)[-size:], 0, axis - 1))
