@@ -118,7 +118,7 @@ def serving(repository: Path) -> Iterator[str]:
 
     models: dict[str, Triton] = {}
 
-    class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
         def ModelInfer(self, request: Any, context: Any) -> Any:
             if request.model_name not in models:
                 models[request.model_name] = Triton(repository / request.model_name)
