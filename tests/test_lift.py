@@ -233,9 +233,8 @@ def test_unrolling_takes_linear_time(separate: bool) -> None:
         Unroll(steps, separate).apply(graph)
         return time.process_time() - start
 
-    few, many = seconds(100), seconds(1000)
-    assert many < 5
-    assert many < 40 * max(few, 0.01)
+    few, many = (min(seconds(steps) for _ in range(3)) for steps in (100, 1000))
+    assert many < 60 * max(few, 0.01), "ten times the steps take ten times as long, not a hundred"
 
 
 def test_fusing_gates_leaves_nothing_to_fuse() -> None:
