@@ -57,6 +57,14 @@ class Compiled:
 
         save(self.proto, path, external_threshold)
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: the model as it was written, and what became of it."""
+        from rnnc.view.notebook import picture
+
+        name = f"{self.source.name}, {self.form.name} form"
+        wired = ", ".join(f"{s['name']}: {s['input']} → {s['output']}" for s in self.manifest["states"])
+        return picture(self.source, name, {"wired": wired}, self.explain())
+
     def explain(self) -> str:
         """Which passes and plans did what, which did not and why, in order."""
         lines = [f"{self.source.name}: {self.form.name} form by {self.pipeline}"]

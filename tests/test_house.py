@@ -30,6 +30,7 @@ ops
 ir
 build timing text.literals
 text loops.regions machine.library
+view.scene view.notebook
 verify loops.slots
 rewrite
 addition loops machine
@@ -49,7 +50,7 @@ serving
 service
 tune
 autotune compiler
-explain check
+explain check view
 export
 cli
 __main__
@@ -68,7 +69,15 @@ UPWARD: dict[tuple[str, str], str] = {
 
 #: The only modules and packages that may import these libraries; none does so while ``import rnnc`` runs.
 IMPORTERS = {
-    "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign", "rnnc.export"},
+    "onnx": {
+        "rnnc.emit",
+        "rnnc.inspect",
+        "rnnc.check",
+        "rnnc.importer",
+        "rnnc.foreign",
+        "rnnc.export",
+        "rnnc.view",
+    },
     "onnxruntime": {"rnnc.runtime"},
     "ray": {"rnnc.service"},
 }

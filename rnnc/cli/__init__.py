@@ -19,6 +19,7 @@ from rnnc.cli.serve import serve
 from rnnc.cli.show import show
 from rnnc.cli.terminal import Commands
 from rnnc.cli.tune import tune
+from rnnc.cli.view import view
 
 __all__ = ["cli", "main"]
 
@@ -46,6 +47,7 @@ def cli() -> None:
       rnnc show    models/seed.py:chain                          the graph as text
       rnnc explain models/seed.py:chain                          what was done to it, and why
       rnnc inspect lstm.onnx                                     loops, states, weights, cost
+      rnnc view    models/seed.py:lstm -o lstm.html              a page: the graph, pass by pass
       rnnc run     chain.onnx --input x.npy -o y.npy
       rnnc serve   lstm.onnx                                     over HTTP and WebSockets
       rnnc check   lstm.onnx --against rnnc.cells:"LSTM(30, 15)"
@@ -54,7 +56,7 @@ def cli() -> None:
     """
 
 
-for command in (compile_, show, explain, inspect, run, serve, check, export, tune):
+for command in (compile_, show, explain, inspect, view, run, serve, check, export, tune):
     cli.add_command(command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from rnnc.cli.options import Choices, tracing
 from rnnc.cli.terminal import echo_steps, working
 from rnnc.errors import FileError
 from rnnc.ir import Graph
+
+if TYPE_CHECKING:
+    from rnnc.pipeline import Pipeline
 
 
 @click.command("show")
@@ -29,23 +32,28 @@ def show(src: str, pipeline: str, each: bool, **options: Any) -> None:
     PASSES may also be sequence, chunk, step or unroll: the pipeline of that form. SRC may also be a file of
     graph text, .rnnc.
     """
-    from rnnc import passes
-    from rnnc.pipeline import Pipeline
     from rnnc.steps import steps
     from rnnc.text import show as text_of
 
     with working(f"tracing {src}"):
-        graph = _graph(src, Choices(**options))
-        found = Pipeline.parse(
-            getattr(passes, pipeline.upper(), pipeline) if pipeline.isalpha() else pipeline
-        )
+        graph = graph_of(src, Choices(**options))
+        found = pipeline_of(pipeline)
     if each:
         echo_steps(graph, steps(found, graph))
     else:
         click.echo(text_of(found.run(graph)))
 
 
-def _graph(src: str, choices: Choices) -> Graph:
+def pipeline_of(text: str) -> Pipeline:
+    """The passes that ``text`` lists, or those of the form that it names."""
+    from rnnc import passes
+    from rnnc.pipeline import Pipeline
+
+    return Pipeline.parse(getattr(passes, text.upper(), text) if text.isalpha() else text)
+
+
+def graph_of(src: str, choices: Choices) -> Graph:
+    """The stream graph that SRC is, or that is in a file of graph text."""
     if not src.endswith(".rnnc"):
         return choices.traced(src)
     from rnnc.text import parse

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
-from rnnc.errors import FormError, LanguageError, Loc, Note, TypeMismatch
+from rnnc.errors import FormError, LanguageError, Loc, Note, RnncError, TypeMismatch
 from rnnc.frontend.locations import here
 from rnnc.frontend.signature import InputSpec, code_of, title_of
 from rnnc.frontend.values import Value
@@ -90,6 +90,16 @@ class Layer(ABC):
 
         load(self, source)
         return self
+
+    def _repr_html_(self) -> str | None:
+        """What notebooks show: the graph, or nothing of their own where it cannot be traced."""
+        from rnnc.frontend.assemble import trace
+        from rnnc.view.notebook import picture
+
+        try:
+            return picture(trace(self), repr(self))
+        except RnncError:
+            return None
 
     def to_torch(self) -> Any:
         """The same equations as a ``torch.nn.Module``, with the same parameter names (an extra)."""

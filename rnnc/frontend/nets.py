@@ -112,6 +112,15 @@ class Net(Layer):
         """Its arrays."""
         return self.own.walk(path)
 
+    def _repr_html_(self) -> str | None:
+        """What notebooks show: the graph, or, while sizes are open, what the net has."""
+        if not self.dims:
+            return super()._repr_html_()
+        from rnnc.view.notebook import signature
+
+        fields = {name: _dims_of(default) for name, default in self.signature.fields.items()}
+        return signature(self.title, fields, self.dims)
+
     def _usage(self) -> str:
         return f"Write {self.title}({', '.join(self.dims)}) with a number for each."
 

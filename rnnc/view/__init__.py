@@ -1,0 +1,1 @@
+"""Views: a model or a file as one page to look at in a browser, and as a picture in a notebook."""
