@@ -41,21 +41,64 @@ def opset_of(piece: np.ndarray[Any, Any]) -> int:
 
 
 def runs_in(piece: np.ndarray[Any, Any], opset: int) -> bool:
-    """Whether every node of the piece means the same in that opset of the standard domain."""
+    """Whether every node of the piece means the same in that opset of the standard domain.
+
+    So it does where the op is the same, and where ONNX's own converter leaves the nodes as they are.
+    """
     import onnx
 
-    written = opset_of(piece)
+    written, changed = opset_of(piece), False
     for node in all_nodes(unpack(piece).graph):
         if node.domain in ("", "ai.onnx"):
             try:
                 then, now = (
                     onnx.defs.get_schema(node.op_type, o, "").since_version for o in (written, opset)
                 )
-            except onnx.defs.SchemaError:  # one of them has no such op
+            except onnx.defs.SchemaError:
                 return False
-            if then != now:
-                return False
-    return True
+            changed |= then != now
+    return not changed or _stays(piece.tobytes(), opset)
+
+
+@lru_cache(maxsize=4096)
+def _stays(data: bytes, opset: int) -> bool:
+    """Whether ONNX's converter makes of a piece, in another opset, the same nodes."""
+    from onnx import version_converter
+
+    model = _unpacked(data)
+    try:
+        converted = version_converter.convert_version(model, opset)
+    except Exception:  # noqa: BLE001 - it has no type for what it cannot convert
+        return False
+    return [_bare(n) for n in converted.graph.node] == [_bare(n) for n in model.graph.node]
+
+
+def _bare(node: Any) -> tuple[Any, ...]:
+    """A node without its name."""
+    attributes = sorted(a.SerializeToString(deterministic=True) for a in node.attribute)
+    return node.op_type, tuple(node.input), tuple(node.output), attributes
+
+
+def attributes(piece: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The attributes of a piece that is one node; texts are bytes."""
+    from onnx.helper import get_attribute_value
+
+    (node,) = unpack(piece).graph.node
+    return {a.name: get_attribute_value(a) for a in node.attribute}
+
+
+def with_attribute(piece: np.ndarray[Any, Any], name: str, value: Any) -> np.ndarray[Any, Any]:
+    """A piece that is one node, with another value for one of its attributes."""
+    from onnx import ModelProto
+    from onnx.helper import make_attribute
+
+    model = ModelProto()
+    model.CopyFrom(unpack(piece))
+    (node,) = model.graph.node
+    kept = [a for a in node.attribute if a.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, make_attribute(name, value)])
+    return pack(model)
 
 
 def all_nodes(graph: Any) -> list[Any]:

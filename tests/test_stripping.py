@@ -84,6 +84,14 @@ MODELS = {
     "differences": (
         model([node("Pad", "x p", "q"), node("Slice", "q a e", "o"), node("Sub", "x o", "y")],
               ["n", 3], ["n", 3], [ints("p", 1, 0, 0, 0), ints("a", 0), ints("e", -1)]), 0, 0),
+    "largest of the last frames": (
+        model([node("MaxPool", "x", "y", kernel_shape=[3], pads=[2, 0])], [2, 4, "n"], [2, 4, "n"]), 2, 2),
+    "mean of the last frames": (
+        model([node("AveragePool", "x", "y", kernel_shape=[3], pads=[2, 0], count_include_pad=1)],
+              [2, 4, "n"], [2, 4, "n"]), 2, 2),
+    "an op kept as it is": (
+        model([node("Atan", "x", "a"), node("MaxPool", "a", "y", kernel_shape=[2, 1])],
+              [2, 4, 6, "n"], [2, 4, 5, "n"]), 3, 3),
     "running sum": (
         model([node("CumSum", "x axis", "y")], [2, "n"], [2, "n"], [ints("axis", 1)]), 1, 1),
 }
@@ -139,6 +147,13 @@ def test_frames_of_a_block_are_one_step(tmp_path) -> None:
     made = model(nodes, [1, 4, "n"], [1, 5, "m"], [KERNEL])
     with pytest.raises(FileError, match="stride 2 along an axis of size T"):
         read(tmp_path, made, 2)
+    _blocks(tmp_path, made)
+    _blocks(
+        tmp_path, model([node("MaxPool", "x", "y", kernel_shape=[2], strides=[2])], [1, 4, "n"], [1, 4, "m"])
+    )
+
+
+def _blocks(tmp_path, made: onnx.ModelProto) -> None:
     stream = Stream(rnnc.compile(read(tmp_path, made, 2, block=4), "step"))
     x = frames(made, 2, 24)
     y = np.concatenate([stream.push(part) for part in np.split(x, 6, axis=2)], axis=2)

@@ -12,12 +12,13 @@ import onnx
 from onnx import GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
 
 from rnnc import foreign
-from rnnc.errors import FileError
+from rnnc.errors import FileError, TypeMismatch
 from rnnc.importer.calls import OLDEST, Call
 from rnnc.importer.items import NOTHING, Array, Item, Known, Pending, Value
 from rnnc.importer.modern import modern_graphs
 from rnnc.importer.pending import Part, captured, gathered
 from rnnc.importer.protos import schema_of, tensor_of, type_proto
+from rnnc.ops.conv import windows
 from rnnc.types import TensorType
 
 #: Known inputs of at most so many elements stay inside the piece; larger weights are operands.
@@ -41,6 +42,9 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "GridSample": ("b c *s~", "b *g", "b c *s~"),
 }
 
+#: Ops whose results are windows of their input, one at each place.
+POOLS = ("MaxPool", "AveragePool", "LpPool")
+
 
 def keep(call: Call) -> Sequence[Item]:
     """The results of a node as it is, and of those that must stay with it."""
@@ -54,7 +58,7 @@ def keep(call: Call) -> Sequence[Item]:
     own = part.node[-1]
     inner = dict(zip(ends, (n for n in own.output if n), strict=True))
     protos = _protos(call)
-    kinds = {n: _type(call, n, protos.get(n)) for n in ends}
+    kinds = {n: _pooled(call) or _type(call, n, protos.get(n)) for n in ends}
     typed = {n: kind for n, kind in kinds.items() if isinstance(kind, TensorType)}
     found: dict[str, Item] = {}
     if typed:
@@ -186,6 +190,27 @@ def _both(inferred: TypeProto | None, stated: TypeProto | None) -> TypeProto | N
         if not mine.HasField("dim_value") and theirs.WhichOneof("value"):
             mine.CopyFrom(theirs)
     return both
+
+
+def _pooled(call: Call) -> TensorType | None:
+    """The type of what a pool gives, sizes with names included, which ONNX does not infer."""
+    attrs = call.attrs
+    if call.node.op_type not in POOLS or call.domain or len(call.node.output) > 1:
+        return None
+    if attrs.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or attrs.get("ceil_mode"):
+        return None
+    x, kernel = call.type(0), attrs["kernel_shape"]
+    n = len(kernel)
+    strides, dilations = attrs.get("strides") or (1,) * n, attrs.get("dilations") or (1,) * n
+    pads = attrs.get("pads") or (0,) * 2 * n
+    try:
+        space = [
+            windows(size, kernel[i], stride=strides[i], padding=pads[i] + pads[n + i], dilation=dilations[i])
+            for i, size in enumerate(x.shape[2:])
+        ]
+    except TypeMismatch as error:
+        raise FileError(f"{call.shown} does not fit: {error.message}", hint=error.hint) from None
+    return TensorType(x.dtype, (*x.shape[:2], *space))
 
 
 def _axes(

@@ -17,7 +17,7 @@ from rnnc.importer.step import checked
 from rnnc.ir import Graph, Interface, State
 from rnnc.rewrite import sweep
 from rnnc.stripping import strip
-from rnnc.stripping.places import STEPS
+from rnnc.stripping.places import STEPS, TIME
 from rnnc.stripping.rolled import Rolled
 from rnnc.stripping.rolling import Roll, find
 from rnnc.types import TensorType
@@ -137,5 +137,5 @@ class SequenceFile:
         }
         if len(batch) == 1:
             env[str(batch.pop())] = dim("B")
-        params = {p: substitute(d, env) for p, d in dims.known.items()}
+        params = {p: substitute(d, env) for p, d in dims.known.items()} | {TIME: STEPS}
         return {n: t.substitute(env) for n, t in types.items()}, params

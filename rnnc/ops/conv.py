@@ -19,7 +19,7 @@ def _each(given: Sequence[int], default: int, count: int) -> tuple[int, ...]:
     return tuple(given) or (default,) * count
 
 
-def _windows(size: Dim, kernel: int, *, stride: int, padding: int, dilation: int) -> Dim:
+def windows(size: Dim, kernel: int, *, stride: int, padding: int, dilation: int) -> Dim:
     """How many positions a window takes along one axis."""
     room = size + padding - dilation * (kernel - 1) - 1
     if isinstance(room, int):
@@ -65,7 +65,7 @@ def _convolved(
     if b is not None:
         same_dim(b.shape[0] if b.rank == 1 else b.rank, out, f"conv with {w} needs {out} biases, not {b}")
     space = [
-        _windows(size, k, stride=strides[i], padding=pads[i] + pads[n + i], dilation=dilations[i])
+        windows(size, k, stride=strides[i], padding=pads[i] + pads[n + i], dilation=dilations[i])
         for i, (size, k) in enumerate(zip(x.shape[2:], spans, strict=True))
     ]
     return TensorType(same_dtype(x, w), (x.shape[0], out, *space))

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rnnc.ir import Graph, State
-from rnnc.stripping import convolving, frames, looping
+from rnnc.stripping import convolving, frames, looping, pooling
 from rnnc.stripping.strip import Stripping
 
 __all__ = ["strip"]
 
 #: The modules whose rules stripping uses.
-RULES = (convolving, frames, looping)
+RULES = (convolving, frames, looping, pooling)
 
 
 def strip(

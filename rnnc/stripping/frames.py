@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rnnc.ir import Array
 from rnnc.stripping.places import CannotStream, Place, Stripped, grows, growth
 from rnnc.stripping.strip import Found, Stripping, along
 
@@ -48,11 +49,17 @@ def _tail(s: Stripping, x: Stripped, place: Place, count: int, stop: int | None)
     return Stripped(window(s, x, place, older, 0), None, final=True)
 
 
-def window(s: Stripping, x: Stripped, place: Place, older: int, newer: int) -> str:
-    """The frames of a step with so many older and newer ones around, along the axis of time."""
+def window(
+    s: Stripping, x: Stripped, place: Place, older: int, newer: int, first: Array | None = None
+) -> str:
+    """The frames of a step with so many older and newer ones around, along the axis of time.
+
+    Before the first step they are what the place says, or ``first``.
+    """
     n, axis, b = place.frames, place.axis, s.b
     back, ahead = -(-older // n), -(-newer // n)
-    parts = [*reversed(_history(s, x, place, back)), x.value, *(s.ahead(x.value, ahead) if ahead else [])]
+    older_ones = s.past(x.value, back, init=first) if first is not None else _history(s, x, place, back)
+    parts = [*reversed(older_ones), x.value, *(s.ahead(x.value, ahead) if ahead else [])]
     whole = b("concat", *parts, axis=axis) if len(parts) > 1 else x.value
     start, extra = back * n - older, ahead * n - newer
     if start or extra:

@@ -21,7 +21,7 @@ from rnnc.stripping.places import (
     one_step_type,
     time_axes,
 )
-from rnnc.types import TensorType, TupleType
+from rnnc.types import TensorType, TupleType, parse_type
 
 #: What a value of the function becomes: as many as it has items, if it is a tuple.
 Found = Stripped | tuple[Stripped, ...]
@@ -149,6 +149,8 @@ class Stripping:
         attrs = {n: one_step(a) for n, a in node.attrs.items()}
         if node.op == "const":
             return self.b.const(attrs["value"], name=name)
+        if node.op == "opaque":
+            attrs["results"] = tuple(str(one_step_type(parse_type(r))) for r in attrs["results"])
         if node.op == "region":
             return self.new.add(
                 node.op, *operands, type=one_step_type(node.type), name=name, locs=node.locs, **attrs
@@ -160,7 +162,7 @@ class Stripping:
         node, reads = self.old[value], self.old.operands(value)
         if any(x.final for x in xs):
             raise CannotStream("it joins what is known at every step with what is known at the end")
-        if node.op in ("region", "opaque"):
+        if node.op == "region" or (node.op == "opaque" and not node.attrs.get("axes")):
             what = node.attrs.get("what", "a loop")
             if not time_axes(node.type):
                 raise CannotStream("it has one fixed length, for which the file was exported")
@@ -191,16 +193,16 @@ class Stripping:
         return Stripped(self.past(x.value, by // x.place.frames)[-1], place)
 
     # -- memory -------------------------------------------------------------------------------------------
-    def past(self, value: str, steps: int, path: str = "") -> list[str]:
-        """A value at each of the ``steps`` before, the nearest first; zeros before the first step."""
+    def past(self, value: str, steps: int, init: Array | None = None) -> list[str]:
+        """A value at each of the ``steps`` before, the nearest first; before the first step, ``init``."""
         kind = self.new.type(value)
-        source = self.state(path or value, kind, steps)
+        source = self.state(value, kind, steps, init)
         self.follows(value)
         found = []
         for k in range(1, steps + 1):
-            init = self.b("slice", source, axis=0, start=0, stop=k) if k < steps else source
-            init = self.b("squeeze", init, axes=(0,)) if k == 1 < steps else init
-            found.append(self.b("delay", value, init, k=k))
+            held = self.b("slice", source, axis=0, start=0, stop=k) if k < steps else source
+            held = self.b("squeeze", held, axes=(0,)) if k == 1 < steps else held
+            found.append(self.b("delay", value, held, k=k))
         return found
 
     def state(self, path: str, kind: TensorType, depth: int = 1, init: Array | None = None) -> str:
