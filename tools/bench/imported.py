@@ -44,7 +44,7 @@ FORMS: tuple[FormName, ...] = ("sequence", "chunk", "step")
 
 @dataclass(frozen=True)
 class Row:
-    """One model: µs a frame alone, and in a sequence; the worst errors; its loops, and what takes the time."""
+    """One model: µs a frame alone, and in a sequence; the worst errors; its loops; what takes the time."""
 
     name: str
     errors: Mapping[str, float]
