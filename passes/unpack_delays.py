@@ -25,10 +25,11 @@ from rnnc.build import Builder
 from rnnc.ir import Graph
 from rnnc.loops.bodies import edit_body
 from rnnc.loops.parts import cut_back
+from rnnc.ops.shape import slice_, transpose
 from rnnc.passes._registers import number
-from rnnc.passes.algebra import algebra
+from rnnc.passes.algebra import RULES, algebra
 from rnnc.pipeline import Pass
-from rnnc.rewrite import sweep
+from rnnc.rewrite import Rules, Var, apply_rules, rewrite, ruleset, sweep
 
 #: What undoes, at least in part, the op that moved the elements.
 UNDONE_BY = {
@@ -63,8 +64,19 @@ def unpack_delays(graph: Graph) -> None:
         for delay in packed:
             if _undone(graph, delay):  # not after another has moved
                 _unpack(graph, delay)
-        algebra(graph)
+        apply_rules(graph, (*CUTS, *RULES))
         sweep(graph)
+
+
+@ruleset
+def CUTS(x: Var, a: Var, p: Var) -> Rules:
+    """What is cut after it was turned is turned after it was cut. Measure: the turned elements."""
+    yield rewrite(slice_(transpose(x, perm=p), axis=a)).to(
+        lambda root, x, p, a: transpose(
+            slice_(x, axis=p[a], start=root.attr("start"), stop=root.attr("stop"), step=root.attr("step")),
+            perm=p,
+        )
+    )
 
 
 def _cut_picks(graph: Graph) -> None:
@@ -96,6 +108,10 @@ def _undone(graph: Graph, delay: str) -> bool:
     if node.op == "concat":
         readers = [r for r in readers if graph[r].attrs["axis"] == node.attrs["axis"]]
         return bool(readers) and (_between_parts(graph, packed, readers) or not _only_moves(graph, packed))
+    if node.op == "transpose" and (below := graph.operands(packed)[0]) and graph[below].op == "concat":
+        cuts = (graph[u].attrs["axis"] for u in graph.nx.succ[delay] if graph[u].op == "slice")
+        if any(node.attrs["perm"][axis] == graph[below].attrs["axis"] for axis in cuts):
+            return True
     return any(r != packed for r in readers)
 
 

@@ -12,14 +12,20 @@ torch exports need torch.
 from __future__ import annotations
 
 import argparse
+import json
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 
 import rnnc
 from rnnc.compiler import Compiled
 from rnnc.emit.form import FormName
+from rnnc.emit.save import to_bytes
 from rnnc.errors import RnncError
 from rnnc.inspect import inspect
 from rnnc.runtime.sessions import session
@@ -31,18 +37,21 @@ from tools.bench.timing import in_turns
 
 TOLERANCE = 1e-4
 CHEAP, FASTER = 100.0, 3.0
+#: How many runs are looked into, the first of which allocates.
+PROFILED = 5
 FORMS: tuple[FormName, ...] = ("sequence", "chunk", "step")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model: µs a frame called alone, and in a sequence; the worst errors; what became of its loops."""
+    """One model: µs a frame alone, and in a sequence; the worst errors; its loops; what takes the time."""
 
     name: str
     errors: Mapping[str, float]
     frame: float = 0.0
     sequence: float = 0.0
-    loops: tuple[str, ...] = field(default=())
+    loops: tuple[str, ...] = ()
+    bound: str = ""
 
     @property
     def ratio(self) -> float:
@@ -60,7 +69,8 @@ class Row:
     def __str__(self) -> str:
         errors = "  ".join(f"{form} {error:.0e}" for form, error in self.errors.items())
         times = f"{self.frame:8.1f} {self.sequence:8.1f} {self.ratio:7.1f}"
-        return f"{self.name:25}{times}  {errors}  {self.verdict:14}{'; '.join(self.loops)}"
+        loops = "; ".join(f"{n} × {loop}" if n > 1 else loop for loop, n in Counter(self.loops).items())
+        return f"{self.name:25}{times}  {errors}  {self.verdict:12} {self.bound:32} {loops}"
 
 
 def main() -> None:
@@ -96,7 +106,7 @@ def row(name: str, model: StepModel, frames: int, seconds: float) -> Row:
         {"frame": looped(model, xs, fixed), "sequence": lambda: whole.run(None, inputs)}, seconds
     )
     us = {k: t.median / frames * 1e6 for k, t in found.items()}
-    return Row(name, errors, us["frame"], us["sequence"], became(sequence))
+    return Row(name, errors, us["frame"], us["sequence"], became(sequence), bound(sequence, inputs))
 
 
 def looped(model: StepModel, xs: Arrays, fixed: Arrays) -> Callable[[], None]:
@@ -115,6 +125,28 @@ def looped(model: StepModel, xs: Arrays, fixed: Arrays) -> Callable[[], None]:
             state = {i: got[k] for k, i in places}
 
     return run
+
+
+def bound(compiled: Compiled, inputs: Arrays) -> str:
+    """The ops that a sequence file spends most of its time in, by onnxruntime's own count."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.enable_profiling = 1, True
+        options.profile_file_prefix = f"{folder}/run"
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        profiled = onnxruntime.InferenceSession(
+            to_bytes(compiled.proto), options, providers=["CPUExecutionProvider"]
+        )
+        for _ in range(PROFILED):
+            profiled.run(None, inputs)
+        events = json.loads(Path(profiled.end_profiling()).read_text())
+    spent: Counter[str] = Counter()
+    for event in events:
+        op = event.get("args", {}).get("op_name", "")
+        if event["name"].endswith("_kernel_time") and op not in ("Scan", "Loop", "If"):
+            spent[op] += event["dur"]
+    total = sum(spent.values())
+    return ", ".join(f"{op} {us / total:.0%}" for op, us in spent.most_common(2))
 
 
 def became(compiled: Compiled) -> tuple[str, ...]:
