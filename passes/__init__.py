@@ -55,5 +55,7 @@ LIFT = "lift,open-loops,windows,products,interleave,taps,canonicalize"
 
 CHUNK = f"{STREAMS},{LIFT},recognize,choose,merge-loops,{FUNCTIONS}"
 SEQUENCE = f"bind,{CHUNK}"
-STEP = f"{STREAMS},step,open-loops,canonicalize,recognize,choose,{FUNCTIONS}"
+#: The same of a single step, in which gates have products of their own outside of loops too.
+APART = FUNCTIONS.replace("unfuse-gates", "unfuse-gates{outside=true}")
+STEP = f"{STREAMS},step,open-loops,canonicalize,recognize,choose,{APART}"
 UNROLL = f"{STREAMS},unroll,{FUNCTIONS}"

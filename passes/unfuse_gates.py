@@ -18,7 +18,8 @@ After, where ``U0`` and ``U1``, ``x0`` and ``x1`` are cut from ``U`` and ``x`` o
 
 onnxruntime runs a ``gemm`` and the activation that alone reads it as one node: two a step in place of four.
 Gates of one activation stay one product. What is added to a gate after the split becomes part of what its
-product adds to. All this is done only where it leaves fewer nodes.
+product adds to; if that is a product itself, as in a single step, it is parted too. All this is done only
+where it leaves fewer nodes.
 """
 
 from __future__ import annotations
@@ -46,12 +47,17 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class UnfuseGates(Pass):
-    """One product for each activation, in the bodies of regions."""
+    """One product for each activation, in the bodies of regions; and ``outside`` of them, where a product
+    that is parted has weights of its own for every time it is written."""
 
     name: ClassVar[str] = "unfuse-gates"
     needs: ClassVar[frozenset[str]] = frozenset({TYPED})
+    outside: bool = False
 
     def apply(self, graph: Graph) -> None:
+        if self.outside:
+            for cut in graph.find("split"):
+                _split_product(graph, cut, Outside(graph))
         for region in graph.find("region"):
             if not operands(graph, region).alternatives:
                 _unfuse(graph, region)
@@ -97,7 +103,7 @@ def _unfuse(graph: Graph, region: str) -> None:
     shrink(graph, graph.replace(region, new))
 
 
-def _split_product(body: Graph, cut: str, cutter: Cutter) -> None:
+def _split_product(body: Graph, cut: str, cutter: Cutter | Outside) -> None:
     """Put a product for every group of gates in the place of the one that ``cut`` takes apart."""
     (product,) = body.operands(cut)
     if body[product].op != "gemm" or not used_once(body, product) or body[cut].attrs["axis"] != 1:
@@ -107,7 +113,8 @@ def _split_product(body: Graph, cut: str, cutter: Cutter) -> None:
     groups = _groups(body, list(_gates(body, cut)))
     before = 2 + sum(bool(g.activation) for group in groups for g in group)
     x, w, c = body.operands(product)
-    if sum(map(_nodes, groups)) >= before or not (cutter.cuts(w) and cutter.cuts(c)):
+    after = sum(map(_nodes, groups)) + (len(groups) - 1) * cutter.products(c)
+    if after >= before or not (cutter.cuts(w) and cutter.cuts(c)):
         return
     for group in groups:
         b = Builder(body, like=[g.result for g in group])
@@ -187,6 +194,10 @@ class Cutter:
         """Whether ``value``, of the body, can be cut."""
         return self.body[value].op in ("input", "const")
 
+    def products(self, value: str) -> int:
+        """How many products of the body are parted with ``value``."""
+        return 0
+
     def part(self, value: str, spans: tuple[Span, ...]) -> str:
         """The features of ``value`` within ``spans``; one feature stands for all."""
         kind = self.body.type(value)
@@ -212,6 +223,34 @@ class Cutter:
         return name, features(Builder(self.graph, outside), outside, spans)
 
 
+@dataclass(frozen=True)
+class Outside:
+    """Cuts features of values where they are."""
+
+    graph: Graph
+
+    def cuts(self, value: str) -> bool:
+        """Whether ``value`` is a weight, or a product and what is added to it that nothing else reads."""
+        if self.graph[value].op == "gemm":
+            _, w, c = self.graph.operands(value)
+            return used_once(self.graph, value) and self.cuts(w) and self.cuts(c)
+        return self._fixed(value)
+
+    def _fixed(self, value: str) -> bool:
+        """Whether a value is made of weights."""
+        below = self.graph.operands(value)
+        return self.graph[value].op in ("param", "const") or (bool(below) and all(map(self._fixed, below)))
+
+    def products(self, value: str) -> int:
+        """How many products are parted with ``value``."""
+        gemm = self.graph[value].op == "gemm"
+        return 1 + self.products(self.graph.operands(value)[2]) if gemm else 0
+
+    def part(self, value: str, spans: tuple[Span, ...]) -> str:
+        """The features of ``value`` within ``spans``."""
+        return features(Builder(self.graph, value), value, spans)
+
+
 def features(b: Builder, value: str, spans: tuple[Span, ...]) -> str:
     """The features of ``value`` within ``spans``; sums and products that nothing else needs are cut first."""
     kind, op, args = b.graph.type(value), b.graph[value].op, b.graph.operands(value)
@@ -221,5 +260,8 @@ def features(b: Builder, value: str, spans: tuple[Span, ...]) -> str:
         return b("add", *(features(b, v, spans) for v in args))
     if op == "matmul" and used_once(b.graph, value) and b.graph.type(args[1]).rank == 2:
         return b("matmul", args[0], features(b, args[1], spans))
+    if op == "gemm":
+        x, w, c = args
+        return b("gemm", x, features(b, w, spans), features(b, c, spans))
     parts = [b("slice", value, axis=kind.rank - 1, start=start, stop=stop) for start, stop in spans]
     return parts[0] if len(parts) == 1 else b("concat", *parts, axis=kind.rank - 1)

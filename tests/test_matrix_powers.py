@@ -115,15 +115,15 @@ def test_in_a_file(name: str) -> None:
 def test_rounding(radius: float) -> None:
     """Over 20 seeds, the largest error is at most twice that of the float32 loop."""
     graph = system("h = h⁻ A + p").copy()
-    worst = [0.0, 0.0]
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    graph.interface = replace(graph.interface, params={"A": (radius * turn).astype(np.float32)})
+    streams, worst = files(graph.freeze()), [0.0, 0.0]
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-        graph.interface = replace(graph.interface, params={"A": (radius * turn).astype(np.float32)})
         x = rng.uniform(-1, 1, (500, 2, 3)).astype(np.float32)
         start = rng.uniform(-1, 1, (2, 3)).astype(np.float32)
         meant = run(graph, {"p": x}, {"h": start})
-        for k, stream in enumerate(files(graph.copy().freeze())):
+        for k, stream in enumerate(streams):
             stream.state = {"h": start}
             worst[k] = max(worst[k], np.abs(stream.push(x) - meant.outputs["y"]).max())
     assert 0 < worst[1] <= 2 * worst[0]
@@ -131,9 +131,9 @@ def test_rounding(radius: float) -> None:
 
 def test_rotations_are_chosen_where_they_are_narrow() -> None:
     """Two states that are rotated into one another take one product a step, of all chunks."""
-    told = {n: compile(sized(DiagonalSSM, n, n), sizes={"T": 1000, "B": 1}).explain() for n in (8, 512)}
+    told = {n: compile(sized(DiagonalSSM, n, n), sizes={"T": 1000, "B": 1}).explain() for n in (8, 128)}
     assert "runs as matrix-powers" in told[8]
-    assert "runs as matrix-powers" not in told[512]
+    assert "runs as matrix-powers" not in told[128]
 
 
 def test_powers_that_would_overflow_are_not_chosen() -> None:
