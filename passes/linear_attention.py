@@ -35,7 +35,7 @@ class LinearAttention(Plan):
         emission = _Emission(found)
         for factor in found.decay:
             if emission.logarithm(factor) is None and emission.least(factor) < 0:
-                raise Refused(f"{factor} may be negative, and a decay may not")
+                raise Refused("a factor of the state may be negative, and a decay may not")
         return found
 
     def emit(self, graph: Graph, region: str, match: Any) -> str:

@@ -253,8 +253,9 @@ def _refuse_lookahead(graph: Graph, form: str) -> None:
     """A form that does not see the end of the sequence cannot look ahead."""
     for value in _ahead(graph):
         node = graph[value]
+        ahead = -node.attrs["k"]
         raise FormError(
-            f"the {form} form cannot look ahead, and this reads the value in {-node.attrs['k']} steps",
+            f"the {form} form cannot look ahead, and this reads the value in {ahead} step{'s'[: ahead != 1]}",
             hint='Compile it with form="sequence", or give a latency: outputs then come so many steps late.',
             loc=next(iter(node.locs), None),
         )

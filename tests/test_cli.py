@@ -105,6 +105,14 @@ def test_check_finds_other_weights(here):
     assert "failed" in result.stdout
 
 
+def test_check_knows_what_onnx_reference_leaves_out(here):
+    """It runs every LSTM with its default activations."""
+    good("compile", "rnnc.cells.zoo:JANET(3, 4)", "-o", "janet.onnx")
+    found = good("check", "janet.onnx", "--against", "rnnc.cells.zoo:JANET(3, 4)")
+    assert "onnx.reference leaves out the activations of LSTM" in found
+    assert "against    ok" in found
+
+
 def test_run_a_file_of_someone_else(here):
     good("compile", "model.py", "-o", "a.onnx")
     model = onnx.load("a.onnx")

@@ -1,12 +1,16 @@
 """The README and the pages in docs tell the truth: Python runs, and commands print what stands below them.
 
+A block that begins with ``# name.py`` is also a file of that name, for the commands after it.
+
 ``pytest tests/test_readme.py --bless`` writes what they print into the pages.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
+import linecache
 import re
 import shlex
 from importlib.util import find_spec
@@ -23,10 +27,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 #: What a page takes that is not of the test's own: a library, or a server in its place.
-NEEDS = {"triton.md": "tritonclient.grpc"}
+NEEDS = {"triton.md": "tritonclient.grpc", "first-model.md": "torch"}
 
 #: Where a page looks for a server of Triton's.
 TRITON = "localhost:8001"
+
+#: How far two computations are apart, which differs from machine to machine.
+ROUNDING = re.compile(r" +\d\.\de-\d\d ")
+
+FILE = re.compile(r"# (\w+\.py)\n")
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -35,6 +44,10 @@ def run_python(code: str, page: str, names: dict[str, Any]) -> str:
     """What a block prints. One that trains is left out where PyTorch is not installed."""
     if "import torch" in code and not find_spec("torch"):
         return ""
+    if file := FILE.match(code):
+        page = str(Path(file[1]).resolve())
+        Path(page).write_text(code, encoding="utf-8")
+        linecache.checkcache(page)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(code, page, "exec"), names)
@@ -87,4 +100,21 @@ def test_a_page_runs(
     if request.config.getoption("--bless"):
         page.write_text(now, encoding="utf-8")
     else:
-        assert now == text, "run pytest tests/test_readme.py --bless"
+        assert ROUNDING.sub("", now) == ROUNDING.sub("", text), "run pytest tests/test_readme.py --bless"
+
+
+def test_every_refusal_is_explained() -> None:
+    """What a plan says that cannot run a loop stands on the page of such loops."""
+    page = (ROOT / "docs" / "explanation" / "native.md").read_text(encoding="utf-8")
+    files = [f for folder in ("rnnc/plans", "passes") for f in (ROOT / folder).glob("*.py")]
+    nodes = [
+        node for f in files for node in ast.walk(ast.parse(f.read_bytes())) if isinstance(node, ast.Call)
+    ]
+    said = [node.args[0] for node in nodes if ast.unparse(node.func) == "Refused"]
+    texts = [
+        "".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else ".+" for p in parts)
+        for parts in (s.values if isinstance(s, ast.JoinedStr) else [s] for s in said)
+        if not isinstance(parts[0], ast.Name)
+    ]
+    assert len(texts) > 30
+    assert [t for t in texts if not re.search(t, page)] == [], "give it a cell, or a line in the last table"

@@ -34,6 +34,9 @@ from rnnc.machine.reference import run as run_reference
 from rnnc.runtime import session
 from rnnc.runtime.ort_format import ORT
 
+#: The activations that onnx.reference has for ops of which it reads none.
+ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -195,10 +198,17 @@ def _gap(graph: onnx.GraphProto) -> str:
                 return f"the direction of {node.op_type}"
             if len(node.input) > 4 and node.input[4]:
                 return f"the lengths of sequences in {node.op_type}"
+            if (known := ACTIVATIONS.get(node.op_type)) and _activations(node) not in ([], known):
+                return f"the activations of {node.op_type}"
         for body in bodies(node):
             if gap := _gap(body):
                 return gap
     return ""
+
+
+def _activations(node: onnx.NodeProto) -> list[str]:
+    """The activations that a recurrent op states."""
+    return [name.decode() for a in node.attribute if a.name == "activations" for name in a.strings]
 
 
 def _against(file: Runnable, other: Any, seed: int, reading: Reading | None) -> Finding:

@@ -59,7 +59,7 @@ def graph_of(src: str, choices: Choices) -> Graph:
     from rnnc.text import parse
 
     try:
-        return parse(Path(src).read_text(encoding="utf-8"))
+        return parse(Path(src).read_text(encoding="utf-8"), src)
     except OSError as e:
         raise FileError(f"{src} cannot be read: {e.strerror}") from None
     except UnicodeDecodeError:

@@ -279,6 +279,7 @@ class Trace:
             for v in values:
                 if isinstance(v, Delay) and isinstance(v.of, Field) and looks_like_weight(v.of):
                     raise unassigned(v.of) from None
+            e = self._told(op, values, attrs, e)
             e.loc = e.loc or loc
             e.notes += tuple(
                 Note(f"{v.label} is {self.sizes.type(v.type)}", v.loc)
@@ -286,11 +287,21 @@ class Trace:
                 if v.op != "const"
             )
             self.clash = values
-            raise
+            raise e from None
         value = Value(self, op.name, values, kind, loc, attrs)
         if isinstance(kind, TupleType):
             return tuple(Value(self, "item", (value,), t, loc, {"k": k}) for k, t in enumerate(kind.items))
         return value
+
+    def _told(
+        self, op: Op, values: tuple[Value, ...], attrs: Mapping[str, Attr], clash: TypeMismatch
+    ) -> TypeMismatch:
+        """A clash in terms of the sizes that have been found."""
+        try:
+            op.infer(*(self.sizes.type(v.type) for v in values), **attrs)
+        except TypeMismatch as e:
+            return e
+        return clash
 
     def _operand_types(self, op: Op, values: tuple[Value, ...]) -> list[TensorType]:
         if not op.elementwise or len(values) < 2:
