@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions, ProxyLocation, RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
+from rnnc.errors import RnncError
 from rnnc.service.front import Front
 from rnnc.service.replica import Replica
 from rnnc.service.router import Pinned
@@ -42,10 +45,20 @@ class Service:
     cpus: float = 1.0
 
 
-def application(service: Service) -> Any:
-    """The deployments, bound to each other."""
-    with StreamPool(service.file, **service.pool) as pool:  # what is wrong with it is said here and now
+def checked(service: Service) -> dict[str, Any]:
+    """The file's manifest; an error for what is wrong with it or the port, before anything is started."""
+    with StreamPool(service.file, **service.pool) as pool:
         manifest = pool.manifest
+    try:
+        with socket.create_server((service.host, service.port)):
+            return manifest
+    except OSError as error:
+        told = f"{service.host}:{service.port} cannot be listened on: {error.strerror or error}"
+        raise RnncError(told, hint="Choose another with --host and --port.") from None
+
+
+def application(service: Service, manifest: Mapping[str, Any]) -> Any:
+    """The deployments, bound to each other."""
     path = Path(service.file).resolve()
     external = any(path.parent.glob(f"{path.stem}-*.data"))
     source = str(path) if external or path.stat().st_size > SENT else path.read_bytes()
@@ -67,11 +80,13 @@ def application(service: Service) -> Any:
         ray_actor_options={"num_cpus": service.cpus},
         graceful_shutdown_timeout_s=2,
     )
-    return fronts.bind(replicas, service.name, manifest, service.max_message, service.fronts > 1)
+    return fronts.bind(replicas, service.name, dict(manifest), service.max_message, service.fronts > 1)
 
 
 def start(service: Service) -> None:
     """Start Ray, or join the cluster at ``address``, and serve until :func:`stop`."""
+    manifest = checked(service)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unasked
     if service.address is None:
         needed = math.ceil(service.cpus * (service.replicas + service.fronts))
@@ -89,7 +104,7 @@ def start(service: Service) -> None:
         http_options=HTTPOptions(host=service.host, port=service.port),
     )
     quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
-    serve.run(application(service), name=NAME, route_prefix="/", logging_config=quiet)
+    serve.run(application(service, manifest), name=NAME, route_prefix="/", logging_config=quiet)
 
 
 def stop() -> None:
@@ -108,4 +123,5 @@ def run(service: Service, tell: Callable[[str], None]) -> None:
         tell(f"http://{service.host}:{service.port}/v2/models/{service.name}")
         ended.wait()
     finally:
-        stop()
+        if ray.is_initialized():
+            stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -32,7 +33,7 @@ class Desk:
         self, replicas: DeploymentHandle[Any], model: str, manifest: Mapping[str, Any], shared: bool
     ) -> None:
         self._replicas, self._model, self._shapes = replicas, model, Shapes(manifest)
-        self._links = Links(self._send, self._locate, self._lost, shared)
+        self._links = Links(self._send, self._locate, self._roomy, self._lost, shared)
         self.listeners: set[Listener] = set()
 
     async def infer(self, ask: Ask) -> tuple[bytes, list[bytes]]:
@@ -65,12 +66,21 @@ class Desk:
     async def _locate(self, sequence: Id) -> str | None:
         return next((name for name in await self.all("has", sequence) if name), None)
 
+    async def _roomy(self) -> str | None:
+        room, name = max(await self.all("room"), default=(0, None))
+        return name if room else None
+
     def _lost(self, sequences: Sequence[Id]) -> None:
         gone = set(sequences)
         for listener in self.listeners:
             listener.tell_lost(gone)
 
     async def _send(self, replica: str, items: Sequence[Item]) -> tuple[str, Sequence[Reply]]:
+        """Call a replica, in a context of its own: Ray takes calls of one client's request for one call."""
+        call = self._call(replica, items)
+        return await asyncio.create_task(call, context=contextvars.Context())
+
+    async def _call(self, replica: str, items: Sequence[Item]) -> tuple[str, Sequence[Reply]]:
         try:
             name, replies = await self._replicas.options(session_id=replica).run.remote(replica, list(items))
         except (RayActorError, RayServeException) as error:

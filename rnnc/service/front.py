@@ -27,6 +27,12 @@ def _refused(refusal: Refusal, ask: Ask | None = None) -> Response:
     return Response(content, refusal.status, headers, media_type="application/json")
 
 
+@app.exception_handler(Exception)
+async def failed(request: Request, error: Exception) -> Response:
+    """What a client is told where something failed that should not; Ray logs it."""
+    return _refused(Refusal("INTERNAL", "the request failed"))
+
+
 @serve.ingress(app)
 class Front:
     """Answers clients; a request has at most ``most`` bytes."""

@@ -101,18 +101,21 @@ class Link:
 class Links:
     """Sends items to the replica that has their stream.
 
-    ``locate`` finds the replica that has a stream, or ``None``, by asking all. ``lost`` is told which streams
-    went with a replica. With ``shared``, other fronts may have started a stream that is to be started here.
+    ``locate`` finds the replica that has a stream, and ``roomy`` the one with the most room, by asking all;
+    ``None`` if there is none. ``lost`` is told which streams went with a replica. With ``shared``, other
+    fronts may have started a stream that is to be started here.
     """
 
     def __init__(
         self,
         send: Send,
         locate: Callable[[Id], Awaitable[str | None]],
+        roomy: Callable[[], Awaitable[str | None]],
         lost: Callable[[Sequence[Id]], None],
         shared: bool = False,
     ) -> None:
-        self._send, self._locate, self._tell, self._shared = send, locate, lost, shared
+        self._send, self._locate, self._roomy, self._tell = send, locate, roomy, lost
+        self._shared = shared
         self._where: OrderedDict[Id, str] = OrderedDict()
         self._lost: OrderedDict[Id, None] = OrderedDict()
         self._links: dict[str, Link] = {}
@@ -144,6 +147,8 @@ class Links:
         placed = self._placing[item.sequence] = asyncio.get_running_loop().create_future()
         try:
             replica, (reply,) = await self._send("", [item])
+            if isinstance(reply, Refusal) and reply.code == "OVERLOADED" and (other := await self._roomy()):
+                replica, (reply,) = await self._send(other, [item])
         except Gone:
             return Refusal("OVERLOADED", "no replica can be reached", item.sequence, "Try again later")
         finally:

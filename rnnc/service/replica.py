@@ -33,6 +33,10 @@ class Replica:
         """This replica's name if the stream is here."""
         return self._name if sequence in self._pool else None
 
+    async def room(self) -> tuple[int, str]:
+        """How many streams more there is room for, and this replica's name."""
+        return self._pool.room, self._name
+
     async def close(self, sequences: Sequence[Id]) -> None:
         """End streams, if they are here."""
         for sequence in sequences:

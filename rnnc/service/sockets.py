@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Coroutine
 from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
@@ -14,7 +16,10 @@ from rnnc.service.links import lost
 from rnnc.service.protocol import Ask, Refusal, parse, too_large
 from rnnc.serving.turns import Id
 
-#: How many requests of one WebSocket are under way at most; then it is not read.
+logger = logging.getLogger("ray.serve")
+
+#: How many requests of one WebSocket may be unanswered. It is closed beyond that: what it sends is held by
+#: Ray, without a bound.
 UNDER_WAY = 64
 
 
@@ -28,15 +33,20 @@ class Socket:
 
     def __init__(self, desk: Desk, socket: WebSocket, most: int) -> None:
         self._desk, self._socket, self._most = desk, socket, most
-        self._own, self._room, self._tasks = uuid.uuid4().hex, asyncio.Semaphore(UNDER_WAY), set[Any]()
+        self._own, self._tasks = uuid.uuid4().hex, set[asyncio.Task[None]]()
         self.started: set[Id] = set()
+        self._asked: Counter[Id] = Counter()  # requests under way
 
     async def serve(self) -> None:
         """Answer until the client leaves."""
         try:
             while (message := await self._socket.receive())["type"] != "websocket.disconnect":
-                await self._room.acquire()
-                self._do(self._answer(message.get("text"), message.get("bytes")), self._room.release)
+                if len(self._tasks) >= UNDER_WAY:
+                    told = f"more than {UNDER_WAY} requests of one connection are unanswered"
+                    await self._send(Refusal("OVERLOADED", told, hint="Await answers").content(), None)
+                    await self._socket.close(1008, told)
+                    return
+                self._do(self._told(message.get("text"), message.get("bytes")))
         except (WebSocketDisconnect, RuntimeError):  # starlette's, where the connection is gone
             return
         finally:
@@ -44,22 +54,32 @@ class Socket:
                 task.cancel()
 
     def tell_lost(self, sequences: set[Id]) -> None:
-        """Tell the client which of its streams are lost."""
+        """Tell the client which of its streams are lost, but for those of requests that will tell it."""
         for sequence in self.started & sequences:
             self.started.discard(sequence)
-            self._do(self._send(lost(sequence).content(), None), lambda: None)
+            if not self._asked[sequence]:
+                self._do(self._send(lost(sequence).content(), None))
 
-    def _do(self, work: Any, after: Callable[[], None]) -> None:
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            after()
-            if not task.cancelled() and isinstance(task.exception(), WebSocketDisconnect | RuntimeError):
-                return  # the client is gone
+            if not task.cancelled():
+                task.exception()  # the client is gone, and nobody is left to be told
 
         task.add_done_callback(done)
+
+    async def _told(self, text: str | None, binary: bytes | None) -> None:
+        """Answer a message, whatever happens."""
+        try:
+            await self._answer(text, binary)
+        except WebSocketDisconnect:
+            raise
+        except Exception:
+            logger.exception("a request failed")
+            await self._send(Refusal("INTERNAL", "the request failed").content(), None)
 
     async def _answer(self, text: str | None, binary: bytes | None) -> None:
         ask = Ask()
@@ -79,7 +99,12 @@ class Socket:
                 self.started.add(ask.sequence)
             if ask.end:
                 self.started.discard(ask.sequence)
-            header, tensors = await self._desk.infer(ask)
+            self._asked[ask.sequence] += 1
+            try:
+                header, tensors = await self._desk.infer(ask)
+            finally:
+                self._asked[ask.sequence] -= 1
+                self._asked += Counter()  # without those of none
             await self._send(header, None if binary is None else tensors)
         except Refusal as refusal:
             if refusal.code in ("STREAM_LOST", "STREAM_UNKNOWN") or ask.start:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
+import numpy as np
+
 
 class Answer:
     """The outputs that one call waits for: those of one stream, or a list of ``count``."""
@@ -23,10 +25,10 @@ class Answer:
         """Take the outputs in a place of the list, or the error that came instead; whether all are there."""
         if isinstance(value, Exception):
             self.error = self.error or value
-        elif self.many:
+        elif self.many:  # views, which are joined and go
             self.value[place] = value
         else:
-            self.value = value
+            self.value = _own(value)
         self.left -= 1
         return not self.left
 
@@ -40,6 +42,13 @@ class Answer:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(self.value)
+
+
+def _own(value: Any) -> Any:
+    """Outputs that hold no memory of other streams'."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return tuple(map(_own, value)) if type(value) is tuple else value
 
 
 def here() -> Answer:

@@ -71,10 +71,11 @@ class Engine:
     def run(self, slots: Sequence[int], frames: Sequence[Frames], steps: Sequence[int | None]) -> list[Any]:
         """Run once on the frames of some streams; for each its output, or a tuple of them.
 
-        Nothing is changed if it fails.
+        These are views of what all of them got. Nothing is changed if it fails.
         """
-        feeds = {rows_name: self.states[path].take(slots) for path, (rows_name, _) in self._wires.items()}
-        feeds |= {name: rows.take(slots) for name, rows in self.given.items()}
+        places = np.array(slots)
+        feeds = {rows_name: self.states[path].take(places) for path, (rows_name, _) in self._wires.items()}
+        feeds |= {name: rows.take(places) for name, rows in self.given.items()}
         longest = max((n for n in steps if n is not None), default=0)
         ragged = self.any_steps
         for k, port in enumerate(self._streams):
@@ -89,19 +90,19 @@ class Engine:
         finally:
             self.busy += time.perf_counter() - start
         for path, after in zip(self._wires, found[len(self._outputs) :], strict=True):
-            self.states[path].put(slots, after)
+            self.states[path].put(places, after)
         columns = []
         for port, axis, y in zip(self._outputs, self._axes, found, strict=False):
             rows = streams_first(y, axis)
             if ragged and port.kind == "stream":
-                columns.append([row[:n].copy() for row, n in zip(rows, steps, strict=True)])
+                columns.append([row[:n] for row, n in zip(rows, steps, strict=True)])
             else:
-                columns.append([row.copy() for row in rows])
+                columns.append(list(rows))
         return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
     def together(self, ys: Sequence[Any]) -> Any:
         """The outputs of several streams in arrays, streams first."""
-        return np.stack(ys) if len(self._outputs) == 1 else tuple(map(np.stack, zip(*ys, strict=True)))
+        return np.array(ys) if len(self._outputs) == 1 else tuple(map(np.array, zip(*ys, strict=True)))
 
 
 def _joined(port: Port, frames: Sequence[Array], steps: int, ragged: bool) -> Array:

@@ -123,6 +123,12 @@ class StreamPool:
             return stream in self._turns.open_streams
 
     @property
+    def room(self) -> int:
+        """How many streams more may be opened."""
+        with self._lock:
+            return self._turns.room
+
+    @property
     def streams(self) -> list[Id]:
         """The open streams, oldest first."""
         with self._lock:

@@ -39,11 +39,11 @@ class Rows:
         self._whole = port.empty(count)
         self._rows = streams_first(self._whole, self.axis)
 
-    def take(self, slots: Sequence[int]) -> Array:
+    def take(self, slots: Array) -> Array:
         """A batch of the streams in those slots, as the file takes it."""
         return np.take(self._whole, slots, self.axis)
 
-    def put(self, slots: Sequence[int], batch: Array) -> None:
+    def put(self, slots: Array, batch: Array) -> None:
         """Write a batch, as the file gives it, to those slots."""
         self._rows[slots] = streams_first(batch, self.axis)
 

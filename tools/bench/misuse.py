@@ -114,7 +114,7 @@ async def misused(server: subprocess.Popen[str], _: int, __: float, width: int, 
             note(
                 "NaN in a binary tensor",
                 bool(np.isnan(y).all()) and "error" not in told,
-                "NaN, as documented",
+                "outputs NaN, as documented",
             )
             await ws.send(request(x, True, sequence_start=True))
             told, y = response(await ws.recv())
@@ -160,15 +160,24 @@ async def misused(server: subprocess.Popen[str], _: int, __: float, width: int, 
     half = socket.create_connection(("127.0.0.1", PORT))
     half.sendall(b"POST /v2/models/lstm/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
     before = memory(server, "ray::")
-    frames = await flood(WS, request(x, True))
+    frames, closed = await flood(WS, request(x, True), 0)
+    after = memory(server, "ray::")
+    note(
+        "a client that sends without end",
+        closed and after - before < 100,
+        f"closed after {frames:,} frames; memory of all processes {before:.0f} to {after:.0f} MB",
+    )
+    frames, closed = await flood(WS, request(x, True), 0.01)
     after = memory(server, "ray::")
     note(
         "a client that does not read",
-        after - before < 200,
-        f"{frames:,} frames sent in 10 s, none read; memory of all processes {before:.0f} to {after:.0f} MB",
+        after - before < 100,
+        f"{frames:,} frames in 10 s; memory of all processes {before:.0f} to {after:.0f} MB",
     )
+    async with httpx.AsyncClient(timeout=5) as http:
+        found = await http.get(f"http://127.0.0.1:{PORT}/v2/health/live")
+    note("a client that sent half a request", found.status_code == 200, "still waits, and holds no one up")
     half.close()
-    note("a client that sends half a request", True, "held no one up")
 
     seen = len(watch.latencies)
     await asyncio.sleep(1)
@@ -180,9 +189,10 @@ async def misused(server: subprocess.Popen[str], _: int, __: float, width: int, 
     return tell([watch], sum(watch.latencies) + 0.02 * len(watch.latencies), run) and fine
 
 
-async def flood(url: str, message: bytes | str) -> int:
-    """Send for ten seconds what is answered, and read nothing; how often."""
+async def flood(url: str, message: bytes | str, pause: float) -> tuple[int, bool]:
+    """Send what is answered for ten seconds, and read nothing; how often, and whether that was ended."""
     from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed
 
     sent = 0
     ws = await connect(url, compression=None, max_queue=1)
@@ -190,8 +200,11 @@ async def flood(url: str, message: bytes | str) -> int:
         async with asyncio.timeout(10):
             while True:
                 await ws.send(message)
+                await asyncio.sleep(pause)
                 sent += 1
     except TimeoutError:
-        pass
-    ws.transport.abort()
-    return sent
+        return sent, False
+    except ConnectionClosed:
+        return sent, True
+    finally:
+        ws.transport.abort()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -94,16 +95,15 @@ def memory(server: subprocess.Popen[str], title: str) -> float:
     return total / 1e6
 
 
-def request(x: Array, binary: bool, **parameters: Any) -> bytes | str:
+def request(x: Array, binary: bool, id: str = "", **parameters: Any) -> bytes | str:
     """A message with one frame."""
     entry: dict[str, Any] = {"name": "x", "shape": [1, *x.shape], "datatype": "FP32"}
     if not binary:
         entry["data"] = x.tolist()
-        return json.dumps({"inputs": [entry], "parameters": parameters})
+        return json.dumps({"id": id, "inputs": [entry], "parameters": parameters})
     entry["parameters"] = {"binary_data_size": x.nbytes}
-    header = json.dumps(
-        {"inputs": [entry], "parameters": {**parameters, "binary_data_output": True}}
-    ).encode()
+    parameters["binary_data_output"] = True
+    header = json.dumps({"id": id, "inputs": [entry], "parameters": parameters}).encode()
     return len(header).to_bytes(4, "little") + header + x.tobytes()
 
 
@@ -129,12 +129,13 @@ class Client:
     got: list[list[Array]] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[dict[str, Any]] = field(default_factory=list)
 
     async def run(self, seconds: float) -> None:
         """Push frames until time is up; start anew at times, and where the stream is lost."""
         from websockets.asyncio.client import connect
 
-        rng = np.random.default_rng(abs(hash(self.name)) % 2**32)
+        rng, numbers = np.random.default_rng(list(self.name.encode())), itertools.count()
         chance, end, fresh = random.Random(self.name), time.perf_counter() + seconds, True
         async with connect(WS, compression=None) as socket:
             while time.perf_counter() < end:
@@ -144,8 +145,12 @@ class Client:
                     self.sent.append([])
                     self.got.append([])
                 begun = time.perf_counter()
-                await socket.send(request(x, self.binary, sequence_id=self.name, sequence_start=fresh))
+                sent = str(next(numbers))
+                await socket.send(request(x, self.binary, sent, sequence_id=self.name, sequence_start=fresh))
                 told, y = response(await socket.recv())
+                while told.get("id") != sent:  # told without having asked
+                    self.notices.append(told)
+                    told, y = response(await socket.recv())
                 if "error" in told:
                     self.errors.append(told)
                     fresh = True
@@ -201,13 +206,12 @@ async def killed(server: subprocess.Popen[str], clients: int, seconds: float, wi
     await running
     right = told(mine, seconds, run)
     kinds = Counter(error["code"] for c in mine for error in c.errors)
-    named = all(error.get("sequence_id") == c.name for c in mine for error in c.errors)
+    named = all(told.get("sequence_id") == c.name for c in mine for told in [*c.errors, *c.notices])
     hit = [c for c in mine if c.errors]
     after = all(c.got[-1] for c in hit)
     print(
-        f"  streams before: {streams}; told of errors: {len(hit)} of {clients} clients, {dict(kinds)}, "
-        "each by "
-        f"the name of its own stream: {named}; all of them started again and went on: {after}"
+        f"  streams before: {streams}; told of errors: {len(hit)} of {clients} clients, {dict(kinds)}, each "
+        f"by the name of its own stream: {named}; all of them started again and went on: {after}"
     )
     return right and named and after and set(kinds) == {"STREAM_LOST"} and len(hit) in streams.values()
 
