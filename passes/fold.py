@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -124,7 +125,7 @@ def _size(type: Type) -> float:
     sizes = [d for t in _tensors(type) for d in t.shape]
     if not all(isinstance(d, int) for d in sizes):
         return np.inf
-    return sum(int(np.prod([int(str(d)) for d in t.shape])) for t in _tensors(type))
+    return sum(prod(d for d in t.shape if isinstance(d, int)) for t in _tensors(type))
 
 
 def _tensors(type: Type) -> Iterator[TensorType]:

@@ -12,7 +12,7 @@ from rnnc.build import Builder
 from rnnc.dims import Dim
 from rnnc.errors import FileError
 from rnnc.importer.items import NOTHING, Array, Item, Nothing, sizes_of
-from rnnc.importer.protos import Dims
+from rnnc.importer.protos import Dims, first_line, shown
 from rnnc.types import TensorType
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Call:
     @property
     def shown(self) -> str:
         """The node, in a sentence."""
-        return f"the {self.node.op_type} that gives {next(filter(None, self.node.output), 'nothing')!r}"
+        return shown(self.node)
 
     def item(self, k: int) -> Item:
         """The input ``k``, or :data:`NOTHING`."""
@@ -102,7 +102,7 @@ def array_of(tensor: TensorProto) -> Array:
     """The elements of an ONNX tensor."""
     try:
         array: Array = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise FileError(f"the weight {tensor.name!r} cannot be read: {error}") from None
+    except (ValueError, TypeError, LookupError, OverflowError, RuntimeError, OSError) as error:
+        raise FileError(f"the weight {tensor.name!r} cannot be read: {first_line(error)}") from None
     array.flags.writeable = False
     return array

@@ -112,6 +112,9 @@ def _once(graph: GraphProto, shown: str) -> None:
 
 def _opsets(model: ModelProto, shown: str) -> dict[str, int]:
     found = {"" if o.domain == "ai.onnx" else o.domain: int(o.version) for o in model.opset_import}
+    for domain, number in found.items():
+        if not 0 <= number < 2**31:
+            raise FileError(f"{shown} is of opset {number} of {domain or 'ai.onnx'!r}, which cannot be")
     version = found.get("", OPSETS[1])
     if not OPSETS[0] <= version <= OPSETS[1]:
         oldest, newest = OPSETS

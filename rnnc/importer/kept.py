@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import onnx
-from onnx import GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
+from onnx import GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, checker, helper
 
 from rnnc import foreign
 from rnnc.errors import FileError, TypeMismatch
@@ -17,7 +17,7 @@ from rnnc.importer.calls import OLDEST, Call
 from rnnc.importer.items import NOTHING, Array, Item, Known, Pending, Value
 from rnnc.importer.modern import modern_graphs
 from rnnc.importer.pending import Part, captured, gathered
-from rnnc.importer.protos import schema_of, tensor_of, type_proto
+from rnnc.importer.protos import check_graph, plain, schema_of, tensor_of, type_proto
 from rnnc.ops.conv import windows
 from rnnc.types import TensorType
 
@@ -75,6 +75,9 @@ def keep(call: Call) -> Sequence[Item]:
 def _modern(call: Call) -> NodeProto:
     """The node, with the graphs inside it in the oldest opset that is read."""
     node, reader = call.node, call.reader
+    for attribute in node.attribute:
+        for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+            check_graph(graph, [*captured(node)], reader.context.opsets)
     written = reader.context.opsets.get("", OLDEST)
     if written >= OLDEST or not any(a.HasField("g") for a in node.attribute):
         return node
@@ -103,7 +106,7 @@ def _piece(call: Call, part: Part, results: Mapping[str, TensorType]) -> str:
     return call.build(
         "opaque",
         *(reader.value(items[n]) for n in types),
-        what=call.node.op_type,
+        what=plain(call.node.op_type),
         piece=foreign.pack(_model(graph, call)),
         results=tuple(map(str, results.values())),
         **more,
@@ -138,7 +141,7 @@ def _protos(call: Call) -> Mapping[str, TypeProto]:
     imports = [helper.make_opsetid(call.domain, context.opset)]
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, node, infos, data, {}, imports, 10)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+    except (onnx.shape_inference.InferenceError, checker.ValidationError, KeyError, RuntimeError, ValueError):
         return {}
     return {n: proto for n, proto in found.items() if proto.WhichOneof("value")}
 

@@ -10,7 +10,7 @@ from onnx import GraphProto, ValueInfoProto, helper, numpy_helper
 
 from rnnc.dims import Dim
 from rnnc.errors import FileError
-from rnnc.importer.calls import Call, rule
+from rnnc.importer.calls import OLDEST, Call, rule
 from rnnc.importer.items import NOTHING, Item, Known, Value, numbers, sizes_of
 from rnnc.importer.protos import plain
 from rnnc.importer.reader import Reader
@@ -18,6 +18,8 @@ from rnnc.ir import Graph, Input, Interface, Output, State
 from rnnc.loops.regions import region_type
 from rnnc.types import TensorType
 
+#: The domain of scans that stand for those of opset 8.
+OURS = "rnnc"
 #: How deep graphs may stand inside graphs.
 DEEPEST = 32
 
@@ -131,13 +133,14 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 @rule("Scan")
+@rule("Scan", domain=OURS)
 def scan(call: Call) -> Sequence[Item] | None:
     """A scan as a region: what it scans has the axis of its steps first."""
     proto, scanned = call.attrs["body"], call.attrs["num_scan_inputs"]
-    if call.reader.context.opsets.get("", 17) < 9 and "scan_input_axes" not in call.attrs:
+    if not call.domain and call.reader.context.opsets.get("", OLDEST) < 9:
         return _by_sequence(call, proto, scanned)
     carried = len(call.inputs) - scanned
-    if carried < 0 or len(proto.input) != len(call.inputs) or len(proto.output) < carried:
+    if scanned < 1 or carried < 0 or len(proto.input) != len(call.inputs) or len(proto.output) < carried:
         raise FileError(f"{call.shown} has a body that does not fit what it reads")
     b, produced = call.build, len(proto.output) - carried
     flipped = call.attrs.get("scan_input_directions") or (0,) * scanned
@@ -167,14 +170,16 @@ def _by_sequence(call: Call, proto: GraphProto, scanned: int) -> Sequence[Item]:
     """A scan as opset 8 had it, over each sequence of a batch, as one over the batch and one inside it."""
     if call.has(0):
         raise FileError(f"{call.shown} is told how long its sequences are, which only opset 8 has")
+    if not 0 < scanned <= len(proto.input):
+        raise FileError(f"{call.shown} has a body that does not fit what it reads")
     names, outputs = list(call.node.input[1:]), list(call.node.output)
     inner = helper.make_node(
         "Scan",
         [f"{i.name}/each" for i in proto.input],
         [f"{o.name}/each" for o in proto.output],
         body=proto,
+        domain=OURS,
         num_scan_inputs=scanned,
-        scan_input_axes=[0] * scanned,
         scan_input_directions=call.attrs.get("directions") or [0] * scanned,
     )
     each = helper.make_graph(
@@ -188,8 +193,8 @@ def _by_sequence(call: Call, proto: GraphProto, scanned: int) -> Sequence[Item]:
         names,
         outputs,
         body=each,
+        domain=OURS,
         num_scan_inputs=len(names),
-        scan_input_axes=[0] * len(names),
     )
     call.reader.node(whole)
     return [call.reader.items[n] if n else NOTHING for n in outputs]

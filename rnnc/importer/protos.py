@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from itertools import zip_longest
 from math import prod
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, checker, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from rnnc.dims import Dim, Poly, dim
@@ -25,6 +25,8 @@ from rnnc.types import TensorType, short_dtype, type_of
 DTYPE_OF: Mapping[int, str] = {number: short for short, number in ONNX_DTYPE.items()}
 #: A tensor is computed when it is read if all that it is made of is known, and so many elements at most.
 FOLDED = 1 << 16
+#: The most elements that a tensor may have.
+LARGEST = 1 << 40
 
 
 def plain(name: str) -> str:
@@ -44,6 +46,9 @@ def array_type(array: Array, name: str = "") -> TensorType:
 
 def attributes(node: NodeProto, domain: str, opset: int) -> dict[str, Any]:
     """The attributes of a node in Python, those not given at ONNX's defaults; texts are ``str``."""
+    for a in node.attribute:
+        if a.ref_attr_name:
+            raise FileError(f"{shown(node)} has {a.name!r} of a function, and is in none")
     return defaults_of(node.op_type, domain, opset) | {a.name: _python(a) for a in node.attribute}
 
 
@@ -70,6 +75,54 @@ def _python(attribute: AttributeProto) -> Any:
     return value
 
 
+def check_node(node: NodeProto, opsets: Mapping[str, int]) -> None:
+    """Refuse a node that is not what ONNX says of its op; graphs inside it are left to whoever reads them."""
+    context = checker.C.CheckerContext()
+    context.ir_version = onnx.IR_VERSION
+    context.opset_imports = {node.domain: 1, **opsets}
+    plain_ = NodeProto()
+    plain_.CopyFrom(node)
+    for attribute in plain_.attribute:
+        if attribute.HasField("g"):
+            attribute.g.CopyFrom(GraphProto(name="inside"))
+        for graph in attribute.graphs:
+            graph.CopyFrom(GraphProto(name="inside"))
+    try:
+        checker.check_node(plain_, context)
+    except (checker.ValidationError, RuntimeError, ValueError) as error:
+        raise FileError(f"{shown(node)} is no valid ONNX: {first_line(error)}") from None
+
+
+def check_graph(graph: GraphProto, around: Collection[str], opsets: Mapping[str, int]) -> None:
+    """Refuse a graph inside a node that is not what ONNX allows; ``around`` are the tensors it may read."""
+    known = {*around, *(i.name for i in graph.input), *(t.name for t in graph.initializer)}
+    for node in graph.node:
+        missing = next((n for n in node.input if n and n not in known), None)
+        if missing is not None:
+            raise FileError(f"{missing!r} is read by {shown(node)} before a node gives it")
+        check_node(node, opsets)
+        for attribute in node.attribute:
+            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                check_graph(inner, known, opsets)
+        twice = next((n for n in node.output if n in known), None)
+        if twice:
+            raise FileError(f"{shown(node)} gives {twice!r}, a name that another tensor has")
+        known.update(n for n in node.output if n)
+    missing = next((o.name for o in graph.output if o.name not in known), None)
+    if missing is not None:
+        raise FileError(f"{missing!r} is given by no node")
+
+
+def shown(node: NodeProto) -> str:
+    """A node, in a sentence."""
+    return f"the {plain(node.op_type)} that gives {next(filter(None, node.output), 'nothing')!r}"
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says first, without the point at its end."""
+    return str(error).strip().partition("\n")[0].rstrip(" .:") or type(error).__name__
+
+
 def schema_of(op_type: str, domain: str, opset: int) -> onnx.defs.OpSchema | None:
     """What ONNX says of an op; ``None`` if it is not one of its own, or not of that opset."""
     try:
@@ -88,6 +141,15 @@ def type_proto(type: TensorType, shaped: bool = True) -> TypeProto:
     shape = [str(d) if isinstance(d, Poly) else d for d in type.shape] if shaped else None
     found: TypeProto = helper.make_tensor_type_proto(ONNX_DTYPE[type.dtype], shape)
     return found
+
+
+def check_size(type: TensorType, what: str) -> None:
+    """Refuse a tensor that no memory can hold, or of less than no elements."""
+    if any(isinstance(d, int) and d < 0 for d in type.shape):
+        raise FileError(f"{what} has a size below 0: it is {type}")
+    count = prod(max(d, 1) for d in type.shape if isinstance(d, int))
+    if count > LARGEST:
+        raise FileError(f"{what} has {count} elements, more than fit in memory")
 
 
 class Dims:
@@ -115,7 +177,9 @@ class Dims:
         if not tensor.HasField("shape"):
             return None
         shape = [self._dim(d, f"{name}_{axis}") for axis, d in enumerate(tensor.shape.dim)]
-        return TensorType(DTYPE_OF[tensor.elem_type], tuple(shape))
+        found = TensorType(DTYPE_OF[tensor.elem_type], tuple(shape))
+        check_size(found, what or repr(name))
+        return found
 
     def _dim(self, proto: Any, otherwise: str) -> Dim:
         if proto.HasField("dim_value") and proto.dim_value >= 0:

@@ -18,17 +18,30 @@ from rnnc.build import Builder
 from rnnc.dims import Dim, Poly, names
 from rnnc.emit.places import parse_place
 from rnnc.errors import FileError, TypeMismatch
-from rnnc.importer.calls import RULES, Call, Context, array_of
+from rnnc.importer.calls import OLDEST, RULES, Call, Context, array_of
 from rnnc.importer.declared import declared
 from rnnc.importer.items import NOTHING, Item, Known, Nothing, Pending, Sizes, Value
 from rnnc.importer.kept import keep
 from rnnc.importer.modern import modern
-from rnnc.importer.protos import array_type, attributes, evaluated, plain, type_proto
+from rnnc.importer.protos import (
+    array_type,
+    attributes,
+    check_node,
+    check_size,
+    evaluated,
+    first_line,
+    plain,
+    type_proto,
+)
 from rnnc.ir import Graph, Input
 from rnnc.types import DTYPES, TensorType, TupleType
 
 #: Known tensors of at most so many elements are constants of the graph, larger ones weights.
 CONSTANT = 64
+
+
+#: What comes of reading a node by its rule when it does not fit what it reads.
+MISFITS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 
 class Untyped(FileError):
@@ -74,6 +87,8 @@ class Reader:
         place = parse_place(node.doc_string)
         self.builder = Builder(self.graph, locs=[place] if place else [])
         domain = "" if node.domain == "ai.onnx" else node.domain
+        opsets = {**self.context.opsets, "": OLDEST} if as_it_is else self.context.opsets
+        check_node(node, opsets)
         inputs = tuple(map(self.item, node.input))
         if not domain and not as_it_is:
             newer = modern(node, inputs, self)
@@ -85,6 +100,8 @@ class Reader:
         results = self._results(Call(self, node, domain, inputs, attrs))
         for name, item in zip(node.output, results, strict=False):
             if name:
+                if isinstance(item, Value):
+                    check_size(self.graph.type(item.name), repr(name))
                 self.items[name] = item = self.instead[name]() if name in self.instead else item
                 if isinstance(item, Value) and item.name.startswith("%"):
                     self._names.setdefault(item.name, name)
@@ -107,6 +124,8 @@ class Reader:
             raise FileError(message, hint=error.hint) from None
         except Untyped:
             return keep(call)
+        except MISFITS as error:
+            raise FileError(f"{call.shown} does not fit what it reads: {first_line(error)}") from error
 
     def _is_early(self, call: Call, found: Sequence[Item] | None) -> bool:
         """Whether a node needs a size that only what is in a tensor tells, and none that it reads has.
@@ -159,7 +178,8 @@ class Reader:
             return TensorType(item.dtype, () if item.scalar else (len(item.dims),))
         if isinstance(item, Pending):
             raise Untyped(item.why)
-        assert isinstance(item, Known), "an input that is left out has no type"
+        if isinstance(item, Nothing):
+            raise FileError("a tensor is read that is left out")
         return array_type(item.array, item.name)
 
     def proto(self, item: Item) -> TypeProto | None:

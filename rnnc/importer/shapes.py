@@ -197,7 +197,9 @@ def _range(room: Dim, start: Dim, stop: Dim, step: int) -> tuple[int, int | None
 @rule("Split")
 def split(call: Call) -> Sequence[Item] | None:
     """Parts along an axis, equal ones where no sizes are given."""
-    x, count = call.type(0), call.attrs.get("num_outputs") or len(call.node.output)
+    x, count = call.type(0), len(call.node.output)
+    if call.attrs.get("num_outputs", count) != count:
+        raise TypeMismatch(f"it has {count} outputs, and not as many as it says")
     axis = call.attrs["axis"] % x.rank
     sizes = call.sizes(1) if call.has(1) else None
     if sizes is None:

@@ -150,5 +150,7 @@ def checked(graph: Graph, shown: str) -> Graph:
     try:
         verify(graph)
     except VerifyError as error:
-        raise FileError(f"{shown} is no step that can be repeated: {error.message}") from None
+        lines = error.message.splitlines()
+        first = lines[-1 if len(lines) == 1 else 1].removeprefix("  - ")
+        raise FileError(f"{shown} is no step that can be repeated: {first}") from None
     return graph.freeze()
