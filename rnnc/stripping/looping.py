@@ -8,9 +8,11 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from rnnc.dims import Poly
 from rnnc.ir import Array
 from rnnc.loops.regions import operands
 from rnnc.machine.evaluate import Function
+from rnnc.machine.library import Library
 from rnnc.ops import OPS
 from rnnc.stripping.places import STEPS, CannotStream, Place, Stripped, grows, growth
 from rnnc.stripping.strip import Found, Stripping, along
@@ -105,27 +107,29 @@ def carried(s: Stripping, start: str, path: str, backward: bool) -> tuple[str, s
 
 
 def known(s: Stripping, value: str) -> Array | None:
-    """The elements of an initial value, without the axes that it only repeats along; ``None`` for zeros."""
-    node = s.new[value]
-    if node.op == "expand":
-        found = known(s, s.new.operands(value)[0])
-        if found is None or found.ndim == 0 or not s.new.type(value).names():
-            return found
+    """The elements of an initial value, one along the axes that it only repeats along; ``None`` for zeros."""
     below = {value, *nx.ancestors(s.new.nx, value)}
-    if any(s.new[v].op in ("input", "init") or _open(s.new[v].type) for v in below):
+    if any(s.new[v].op in ("input", "init") for v in below):
         raise CannotStream(
             "it starts from what is not known before: name its input with --state or --constant"
         )
+    sizes = dict.fromkeys((n for v in below for n in _names(s.new[v].type)), 2)
     params = {v: np.asarray(s.old.interface.params[v]) for v in below if s.new[v].op == "param"}
     part = s.new.copy()
     part.outputs, part.finals = {"start": value}, {}
-    array: Array = Function(part)(params)[value]
+    array: Array = Function(part)(params, Library(), sizes)[value]
+    for axis, d in enumerate(s.new.type(value).shape):
+        if isinstance(d, Poly):
+            one = array.take([0], axis)
+            if not (array == one).all():
+                raise CannotStream("its states start from values that differ within the batch")
+            array = one
     return array if array.any() else None
 
 
-def _open(type: Type) -> bool:
-    """Whether a type has sizes that are not known."""
-    return isinstance(type, TensorType) and bool(type.names())
+def _names(type: Type) -> set[str]:
+    """The sizes of a type that have names."""
+    return set(type.names()) if isinstance(type, TensorType) else set()
 
 
 @along("region")
