@@ -44,6 +44,7 @@ emit
 inspect ports
 stripping
 importer
+pytorch
 runtime
 serving
 service
@@ -60,6 +61,7 @@ UPWARD: dict[tuple[str, str], str] = {
     ("rnnc", "rnnc.compiler"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.flux"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.importer"): "the public face, loaded when it is asked for",
+    ("rnnc", "rnnc.pytorch"): "the public face, loaded when it is asked for",
     ("rnnc.foreign", "rnnc.runtime.sessions"): "what onnx.reference cannot run; onnxruntime is reached there",
     ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.serving"): "the public face, loaded when it is asked for",
@@ -68,7 +70,7 @@ UPWARD: dict[tuple[str, str], str] = {
 
 #: The only modules and packages that may import these libraries; none does so while ``import rnnc`` runs.
 IMPORTERS = {
-    "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign", "rnnc.export"},
+    "onnx": {"rnnc.emit", "rnnc.inspect", "rnnc.check", "rnnc.importer", "rnnc.foreign", "rnnc.pytorch", "rnnc.export"},
     "onnxruntime": {"rnnc.runtime"},
     "ray": {"rnnc.service"},
 }

@@ -72,7 +72,8 @@ def _laid(call: Call, places: Sequence[int], order: tuple[int, ...]) -> str:
     known = [i for i in items if isinstance(i, Known)]
     if len(known) == len(items):
         array = np.concatenate([np.split(i.array, len(order))[k] for i in known for k in order])[None]
-        own = call.reader.items.setdefault(f"{known[0].name} {order}", Known(array, known[0].name))
+        name = known[0].name.replace("bias_ih", "bias")
+        own = call.reader.items.setdefault(f"{name} {order}", Known(array, name))
         return call.reader.value(own)
     b, parts = call.build, []
     for k in places:
