@@ -70,7 +70,7 @@ def from_torch(
         if time is None and not state and _recurrent(module):
             raise _unsaid(module)
         roles = Roles(times, states, fixed, batch_axes(row, times, states, fixed), block)
-        return _read(row, roles, exporter)
+        return _read(row, roles, _called(row, roles, len(once)), exporter)
 
 
 def _recurrent(module: Any) -> bool:
@@ -86,7 +86,7 @@ def _unsaid(module: Any) -> FormError:
     )
 
 
-def _read(row: Row, roles: Roles, exporter: str | None) -> Graph:
+def _read(row: Row, roles: Roles, outputs: Sequence[str], exporter: str | None) -> Graph:
     """The graph by the first way of exporting that can be read, and is right."""
     names = list(EXPORTERS) if exporter is None else [exporter]
     if not EXPORTERS.keys() >= {*names}:
@@ -96,7 +96,7 @@ def _read(row: Row, roles: Roles, exporter: str | None) -> Graph:
     for name in names:
         for open_time in (True, False) if roles.time else (True,):
             try:
-                graph = _attempt(row, roles, name, open_time)
+                graph = _attempt(row, roles, outputs, name, open_time)
                 check(graph, row, roles)
                 return graph
             except RnncError as error:
@@ -112,11 +112,11 @@ def _read(row: Row, roles: Roles, exporter: str | None) -> Graph:
     ) from failed
 
 
-def _attempt(row: Row, roles: Roles, exporter: str, open_time: bool) -> Graph:
+def _attempt(row: Row, roles: Roles, outputs: Sequence[str], exporter: str, open_time: bool) -> Graph:
     """The graph by one exporter, which leaves the length open or fixes that of the example."""
-    tensors, open_ = list(row.tensors), []
-    batch = roles.batch or (None,) * len(tensors)
-    tensors = twice(tensors, batch)
+    open_ = []
+    batch = roles.batch or (None,) * len(row.tensors)
+    tensors = twice(row.tensors, batch)
     for k, axis in enumerate(batch):
         axes = {} if axis is None else {axis: "B"}
         if open_time and k in roles.time:
@@ -124,7 +124,6 @@ def _attempt(row: Row, roles: Roles, exporter: str, open_time: bool) -> Graph:
             if tensors[k].shape[roles.time[k]] < 2:
                 tensors[k] = torch.cat([tensors[k]] * 2, roles.time[k])
         open_.append(axes)
-    outputs = _called(row, roles)
     model = export(exporter, row, tensors, outputs, open_)
     state = {outputs[out]: row.names[into] for out, into in roles.states.items()}
     given = [row.names[k] for k in roles.given]
@@ -132,10 +131,8 @@ def _attempt(row: Row, roles: Roles, exporter: str, open_time: bool) -> Graph:
     return from_model(model, type(row.module).__name__, state, given, time=time, block=roles.block)
 
 
-def _called(row: Row, roles: Roles) -> list[str]:
+def _called(row: Row, roles: Roles, count: int) -> list[str]:
     """The names of the outputs: ``y``, or ``y0``, ``y1``, …; those of a dict its keys."""
-    row.run(row.tensors)
-    count = len(row.run(row.tensors))
     own = [k for k in range(count) if k not in roles.states]
     found = []
     for k in range(count):

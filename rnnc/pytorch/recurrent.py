@@ -85,7 +85,7 @@ def _forward(module: Any, path: str, write: Write, original: Any, input: Any, hx
     x = input if batched else input.unsqueeze(1)
     x = x.transpose(0, 1) if module.batch_first and batched else x
     states = None if hx is None else [s if batched else s.unsqueeze(1) for s in _several(module, hx)]
-    y, finals = _layers(module, path.removeprefix("module.") or "rnn", write, x, states)
+    y, finals = _layers(module, path.partition(".")[2] or "rnn", write, x, states)
     y = y.transpose(0, 1) if module.batch_first and batched else y
     if not batched:
         y, finals = y.squeeze(1), [f.squeeze(1) for f in finals]
