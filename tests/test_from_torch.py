@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 import rnnc
-from rnnc.errors import FormError, MissingExtra, RnncError
+from rnnc.errors import FormError, MissingExtra
 from rnnc.runtime import Stream
 
 pytestmark = pytest.mark.torch
@@ -182,15 +182,15 @@ def test_states_of_a_recurrent_module_are_states() -> None:
     np.testing.assert_allclose(steps(graph, x.numpy()), wanted, atol=CLOSE)
 
 
-def test_the_module_is_left_as_it_was() -> None:
-    module = nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 3), nn.BatchNorm1d(4))
-    module.append(nn.GRU(3, 2, batch_first=True))
-    module[1].eval()
+@pytest.mark.parametrize("exporter", ["torchscript", pytest.param("dynamo", marks=pytest.mark.slow)])
+def test_the_module_is_left_as_it_was(exporter: str) -> None:
+    subject = MODULES["convolutions, LSTM stack"]
+    module = subject.made().train()
+    module.lstm.eval()
     before = {n: t.clone() for n, t in module.state_dict().items()}
-    with pytest.raises(RnncError):  # the norm takes time for its channels
-        rnnc.from_torch(module, torch.rand(2, 4, 3), time=1)
-    assert [m.training for m in module] == [True, False, True, True]
-    assert "forward" not in module[3].__dict__
+    rnnc.from_torch(module, subject.example(5, 2), time=1, exporter=exporter)
+    assert [module.norm.training, module.lstm.training, module.mask.training] == [True, False, True]
+    assert "forward" not in module.lstm.__dict__
     assert all(bool((t == before[n]).all()) for n, t in module.state_dict().items())
     assert torch.is_grad_enabled()
 

@@ -41,6 +41,7 @@ class Row(torch.nn.Module):  # type: ignore[misc]
         self.outputs: tuple[str, ...] = ()
         if not self.tensors:
             raise FormError("the example inputs have no tensor", hint="Give one for each input of forward.")
+        self.eval()  # an exporter puts all of it back into the mode of its root
 
     def forward(self, *tensors: Any) -> tuple[Any, ...]:
         """The tensors that the module gives."""
