@@ -13,7 +13,7 @@ import rnnc
 from rnnc.errors import FormError, MissingExtra
 from rnnc.runtime import Stream
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:LSTM with projections")]
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 nn = torch.nn

@@ -65,6 +65,7 @@ UPWARD: dict[tuple[str, str], str] = {
     ("rnnc.foreign", "rnnc.runtime.sessions"): "what onnx.reference cannot run; onnxruntime is reached there",
     ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.serving"): "the public face, loaded when it is asked for",
+    ("rnnc.frontend.nets", "rnnc.pytorch.layers"): "LSTM.from_torch(…) is a method, and torch an extra",
     ("rnnc.frontend.layers", "rnnc.torch"): "layer.to_torch() is a method, and torch an extra",
 }
 

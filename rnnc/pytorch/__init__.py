@@ -1,8 +1,10 @@
 """PyTorch in: a module as a stream graph, and the weights of ``torch.nn``'s layers in layers of ours.
 
-    examples    recurrent.py, rows.py     what is exported: tensors in a row, recurrent modules as nodes
-                export.py                 PyTorch's own exporters
-                axes.py, checking.py      what the tensors are, and whether what was read is right
+    rows.py, recurrent.py    what is exported: tensors in a row, recurrent modules as nodes
+    export.py                PyTorch's own exporters
+    saying.py, axes.py       what the tensors are
+    checking.py              whether what was read is right
+    layers.py                the weights of a layer in a layer of ours
 """
 
 from __future__ import annotations
