@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from rnnc.compiler import Compiled, compile
     from rnnc.flux import from_flux
     from rnnc.importer import from_onnx
+    from rnnc.pytorch import from_torch
     from rnnc.runtime import Stream
     from rnnc.serving import StreamPool
 
@@ -109,6 +110,7 @@ _LATER = {
     "Stream": ("rnnc.runtime", "Stream"),
     "StreamPool": ("rnnc.serving", "StreamPool"),
     "from_onnx": ("rnnc.importer", "from_onnx"),
+    "from_torch": ("rnnc.pytorch", "from_torch"),
     "cells": ("rnnc.cells", ""),
     "from_flux": ("rnnc.flux", "from_flux"),
 }
@@ -156,6 +158,7 @@ __all__ = [
     "floor",
     "from_flux",
     "from_onnx",
+    "from_torch",
     "gather",
     "gelu",
     "given",

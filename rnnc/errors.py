@@ -154,3 +154,8 @@ class Overloaded(StreamError):
 
 class MissingExtra(RnncError):
     """A library that is an optional extra is not installed."""
+
+
+def missing_torch(what: str) -> MissingExtra:
+    """The error of ``what``, which needs PyTorch, where that is not installed."""
+    return MissingExtra(f"{what} needs PyTorch, which is not installed", hint='pip install "rnnc[torch]"')

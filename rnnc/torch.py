@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from rnnc.dims import dim
-from rnnc.errors import MissingExtra, RnncError, TypeMismatch
+from rnnc.errors import RnncError, TypeMismatch, missing_torch
 from rnnc.frontend.assemble import trace
 from rnnc.frontend.states import registers
 from rnnc.frontend.trace import Trace
@@ -34,9 +34,7 @@ from rnnc.types import short_dtype
 try:
     import torch
 except ImportError:
-    raise MissingExtra(
-        "training needs PyTorch, which is not installed", hint='pip install "rnnc[torch]"'
-    ) from None
+    raise missing_torch("training") from None
 
 State = Mapping[str, Any]
 

@@ -45,6 +45,7 @@ emit
 inspect ports
 stripping
 importer
+pytorch
 runtime
 serving
 service
@@ -61,9 +62,11 @@ UPWARD: dict[tuple[str, str], str] = {
     ("rnnc", "rnnc.compiler"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.flux"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.importer"): "the public face, loaded when it is asked for",
+    ("rnnc", "rnnc.pytorch"): "the public face, loaded when it is asked for",
     ("rnnc.foreign", "rnnc.runtime.sessions"): "what onnx.reference cannot run; onnxruntime is reached there",
     ("rnnc", "rnnc.runtime"): "the public face, loaded when it is asked for",
     ("rnnc", "rnnc.serving"): "the public face, loaded when it is asked for",
+    ("rnnc.frontend.nets", "rnnc.pytorch.layers"): "LSTM.from_torch(…) is a method, and torch an extra",
     ("rnnc.frontend.layers", "rnnc.torch"): "layer.to_torch() is a method, and torch an extra",
 }
 
@@ -77,6 +80,7 @@ IMPORTERS = {
         "rnnc.foreign",
         "rnnc.export",
         "rnnc.view",
+        "rnnc.pytorch",
     },
     "onnxruntime": {"rnnc.runtime"},
     "ray": {"rnnc.service"},

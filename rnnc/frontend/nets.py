@@ -100,6 +100,16 @@ class Net(Layer):
         """The layer whose weights these are."""
         return self.own
 
+    def from_torch(self, module: Any) -> Layer:
+        """The layer of this net that a layer of ``torch.nn`` is, with its weights (an extra).
+
+        ``LSTM.from_torch(nn.LSTM(30, 15))``; one of several layers becomes a ``Chain``, one of two directions a
+        ``Bidirectional``. Raises :class:`FormError` for a module that is not what this net computes.
+        """
+        from rnnc.pytorch.layers import layer_of
+
+        return layer_of(module, self)
+
     def inputs(self) -> tuple[InputSpec, ...]:
         """What it takes."""
         return self.own.inputs()

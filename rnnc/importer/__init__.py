@@ -11,16 +11,19 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from rnnc.importer import composed, joining, loops, recurrent, shapes
+from onnx import ModelProto
+
+from rnnc.importer import composed, joining, layers, loops, recurrent, shapes
 from rnnc.importer.file import File
 from rnnc.importer.sequence import SequenceFile
 from rnnc.importer.step import StepFile
+from rnnc.inspect import read_model
 from rnnc.ir import Graph
 
-__all__ = ["from_onnx"]
+__all__ = ["from_model", "from_onnx"]
 
 #: The modules whose rules reading uses.
-RULES = (composed, joining, loops, recurrent, shapes)
+RULES = (composed, joining, layers, loops, recurrent, shapes)
 
 
 def from_onnx(
@@ -44,6 +47,20 @@ def from_onnx(
     Raises :class:`FileError` for a file that cannot be read, and for pairs that do not fit, and
     :class:`FormError` for what cannot be streamed.
     """
+    shown = os.fspath(path)
+    return from_model(read_model(shown), shown, state, given, constants, time, block)
+
+
+def from_model(
+    model: ModelProto,
+    shown: str,
+    state: Mapping[str, str] | None = None,
+    given: Collection[str] = (),
+    constants: Mapping[str, Any] | None = None,
+    time: Mapping[str, int] | None = None,
+    block: int = 1,
+) -> Graph:
+    """The stream graph of a model in memory, which errors call ``shown``, as :func:`from_onnx` of its file."""
     forms = ("step",) if time is None else ("sequence", "chunk")
-    file = File(path, state, given, constants or {}, forms)
+    file = File(model, shown, state, given, constants or {}, forms)
     return StepFile(file).graph() if time is None else SequenceFile(file, time, block).graph()

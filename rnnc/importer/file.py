@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from rnnc.emit.manifest import decode
 from rnnc.errors import FileError
 from rnnc.importer.protos import Dims, array_type
 from rnnc.importer.states import check_pairs, evident, proposal
-from rnnc.inspect import manifest_of, read_model
+from rnnc.inspect import manifest_of
 from rnnc.ir import Array
 
 #: The oldest and the newest opset that is read.
@@ -25,22 +24,23 @@ OPSETS = (7, onnx.defs.onnx_opset_version())
 class File:
     """A model with its inputs and outputs by name, the pairs of those that are states, and what is fixed.
 
-    ``initial`` has the initial values of states that the file itself states, and ``paths`` what it calls
-    them, by their inputs.
+    Errors call it ``shown``. ``initial`` has the initial values of states that the file itself states, and
+    ``paths`` what it calls them, by their inputs.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        model: ModelProto,
+        shown: str,
         state: Mapping[str, str] | None,
         given: Collection[str],
         constants: Mapping[str, Any],
         forms: Collection[str],
     ) -> None:
-        self.shown = os.fspath(path)
+        self.shown = shown
         self.state, self.given = dict(state or {}), tuple(given)
-        self.model = _whole(read_model(self.shown), self.shown)
-        self.opsets = _opsets(self.model, self.shown)
+        self.model = _whole(model, shown)
+        self.opsets = _opsets(self.model, shown)
         fixed = {t.name for t in self.model.graph.initializer}
         self.inputs = {i.name: i for i in self.model.graph.input if i.name not in fixed}
         self.outputs = {o.name: o for o in self.model.graph.output}
