@@ -186,7 +186,8 @@ class Foreign:
     def __init__(self, path: str, reading: Reading) -> None:
         self.path, self.steps, self.reading = path, 1, reading
         forms = ("step",) if reading.time is None else ("sequence", "chunk")
-        self.file = Imported(path, reading.state, reading.given, reading.constants, forms)
+        model = read_model(path)
+        self.file = Imported(model, path, reading.state, reading.given, reading.constants, forms)
         if reading.time is None:
             self.graph = StepFile(self.file).graph()
         else:
