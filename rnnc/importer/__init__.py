@@ -13,7 +13,7 @@ from typing import Any
 
 from onnx import ModelProto
 
-from rnnc.importer import composed, joining, layers, loops, recurrent, shapes
+from rnnc.importer import composed, joining, layers, loops, recurrent, resizing, shapes
 from rnnc.importer.file import File
 from rnnc.importer.sequence import SequenceFile
 from rnnc.importer.step import StepFile
@@ -23,7 +23,7 @@ from rnnc.ir import Graph
 __all__ = ["from_model", "from_onnx"]
 
 #: The modules whose rules reading uses.
-RULES = (composed, joining, layers, loops, recurrent, shapes)
+RULES = (composed, joining, layers, loops, recurrent, resizing, shapes)
 
 
 def from_onnx(

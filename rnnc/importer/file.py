@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from onnx import GraphProto, ModelProto, ValueInfoProto, inliner
 from rnnc.dims import Poly
 from rnnc.emit.manifest import decode
 from rnnc.errors import FileError
-from rnnc.importer.protos import Dims, array_type
+from rnnc.importer.protos import Dims, array_type, plain
 from rnnc.importer.states import check_pairs, evident, proposal
 from rnnc.inspect import manifest_of
 from rnnc.ir import Array
+from rnnc.loops.naming import free
 
 #: The oldest and the newest opset that is read.
 OPSETS = (7, onnx.defs.onnx_opset_version())
@@ -44,6 +45,7 @@ class File:
         fixed = {t.name for t in self.model.graph.initializer}
         self.inputs = {i.name: i for i in self.model.graph.input if i.name not in fixed}
         self.outputs = {o.name: o for o in self.model.graph.output}
+        self.called, self.results = _called(self.inputs), _called(self.outputs)
         self.initial: dict[str, Array] = {}
         self.paths: dict[str, str] = {}
         self.manifest = manifest_of(self.model)
@@ -79,6 +81,14 @@ class File:
             self.initial[s["input"]] = decode(s["initial"], s["dtype"])
             self.paths[s["input"]] = s["name"]
         self.given += tuple(i["name"] for i in manifest["inputs"] if i["kind"] == "given")
+
+
+def _called(tensors: Iterable[str]) -> dict[str, str]:
+    """The names of tensors as graph text can write them, each another."""
+    found: dict[str, str] = {}
+    for name in tensors:
+        found[name] = free(plain(name), found.values())
+    return found
 
 
 def _whole(model: ModelProto, shown: str) -> ModelProto:

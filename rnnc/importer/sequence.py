@@ -39,7 +39,7 @@ class SequenceFile:
     def graph(self) -> Graph:
         """The stream graph."""
         function, reader, states = self._read({})
-        times = {plain(n): axis % len(self._kinds[n].shape) for n, axis in self.time.items()}
+        times = {self.file.called[n]: axis % len(self._kinds[n].shape) for n, axis in self.time.items()}
         lengths = {self._length(n) for n in self.time}
         length = lengths.pop() if len(lengths) == 1 else None
         if length is not None and self.block == 1:
@@ -95,7 +95,7 @@ class SequenceFile:
             if name in file.constants:
                 reader.items[name] = Known(file.constants[name], name)
                 continue
-            value = function.add("input", type=kind, name=plain(name))
+            value = function.add("input", type=kind, name=file.called[name])
             reader.items[name] = Value(value)
             if name in before:
                 states[value] = State(file.paths.get(name, value), kind, 1, file.initial.get(name))
@@ -106,7 +106,7 @@ class SequenceFile:
             function.finals[states[start.name].path] = reader.value(reader.item(after))
         for name in file.outputs:
             if name not in file.state:
-                function.outputs[plain(name)] = reader.value(reader.item(name))
+                function.outputs[file.results[name]] = reader.value(reader.item(name))
         return function, reader, states
 
     def _types(self) -> tuple[dict[str, TensorType], dict[str, Dim]]:

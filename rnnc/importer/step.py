@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import networkx as nx
+
 from rnnc.dims import Dim, Poly, dim, names, solve, substitute
 from rnnc.errors import FileError, VerifyError
 from rnnc.importer.calls import Context
@@ -56,9 +58,10 @@ class StepFile:
             if name not in self.file.state:
                 value = reader.value(reader.item(name))
                 kind = graph.type(value)
-                outputs.append(Output(plain(name), kind))
-                graph.outputs[plain(name)] = value
+                outputs.append(Output(self.file.results[name], kind))
+                graph.outputs[self.file.results[name]] = value
         graph.finals = finals
+        self._warn_of_idle(graph, reader)
         reader.finish()
         graph.interface = Interface(*interface[:1], tuple(outputs), interface[1], context.weights)
         return checked(graph, self.file.shown), {}
@@ -93,14 +96,15 @@ class StepFile:
                 continue
             kind = types[name]
             if name in back:
-                path = self.file.paths.get(name, plain(name))
+                path = self.file.paths.get(name, self.file.called[name])
                 state = State(path, kind, 1, self.file.initial.get(name))
                 source = graph.add("init", type=kind, name=state.source)
-                before = graph.add("delay", source, source, type=kind, name=graph.fresh(plain(name)), k=1)
+                named = graph.fresh(self.file.called[name])
+                before = graph.add("delay", source, source, type=kind, name=named, k=1)
                 states.append(state)
                 reader.items[name] = Value(before)
             else:
-                value = graph.add("input", type=kind, name=plain(name))
+                value = graph.add("input", type=kind, name=self.file.called[name])
                 inputs.append(Input(value, kind, "given" if name in self.file.given else "stream"))
                 reader.items[name] = Value(value)
         return tuple(inputs), tuple(states)
@@ -123,8 +127,18 @@ class StepFile:
                 unchanging = f"the state {before!r} never changes: {after!r} is what came in"
                 warnings.warn(unchanging, RuntimeWarning, stacklevel=5)
             graph.connect(value, delay.name, 0)
-            finals[self.file.paths.get(before, plain(before))] = value
+            finals[self.file.paths.get(before, self.file.called[before])] = value
         return finals, open_
+
+    def _warn_of_idle(self, graph: Graph, reader: Reader) -> None:
+        """Tell of states that no output depends on, not even in later steps."""
+        roots = list(graph.outputs.values())
+        needed = set(roots).union(*(nx.ancestors(graph.nx, v) for v in roots))
+        for before in self.file.state.values():
+            delay = reader.items[before]
+            if isinstance(delay, Value) and delay.name not in needed:
+                idle = f"the state {before!r} has no effect: no output depends on it"
+                warnings.warn(idle, RuntimeWarning, stacklevel=5)
 
 
 def _bindings(found: TensorType, wanted: TensorType, after: str, before: str) -> dict[str, Dim]:
