@@ -38,7 +38,7 @@ from rnnc.errors import FormError
 from rnnc.ir import SOURCES, Graph, Output, State
 from rnnc.loops.continuing import Continued, continued, over_all
 from rnnc.loops.heavy import heavy
-from rnnc.loops.histories import History, history
+from rnnc.loops.histories import History, history, turn
 from rnnc.loops.lifting import Operand, lift_op, over_time
 from rnnc.loops.looping import Register, components, cut, is_loop, registers, untie
 from rnnc.loops.maps import maps
@@ -100,6 +100,7 @@ class _Lifting:
     """
 
     def __init__(self, graph: Graph, steps: Dim, lengths: str | None) -> None:
+        turn(graph)
         self.graph, self.steps, self.lengths = graph, steps, lengths
         self.states = Ends.of(graph)
         self.timing = timing(graph)

@@ -92,10 +92,47 @@ def last(x: Value, z: Value, a: int) -> Value:
     return found
 
 
+def is_backwards(x: Value, a: int) -> bool:
+    """Whether a value is all of another in the opposite order along the axis."""
+    return x.op == "slice" and (x.attr("axis"), *(x.attr(n) for n in ("start", "stop", "step"))) == (
+        a,
+        -1,
+        None,
+        -1,
+    )
+
+
+def backwards(x: Value, a: int) -> Value:
+    """A value in the opposite order along the axis."""
+    found: Value = slice_(x, axis=a, start=-1, stop=None, step=-1)
+    return found
+
+
+def joined_backwards(xs: tuple[Value, ...], a: int) -> Value | None:
+    """What is joined of single elements and of what is in the opposite order, as that of all."""
+    turned = [is_backwards(x, a) for x in xs]
+    if not any(turned) or not all(t or x.type.shape[a] == 1 for x, t in zip(xs, turned, strict=True)):
+        return None
+    parts = [x.operands[0] if t else x for x, t in zip(xs, turned, strict=True)]
+    return backwards(concat(*parts[::-1], axis=a), a)
+
+
+def cut_backwards(root: Value, x: Value, a: int) -> Value | None:
+    """A slice of what is in the opposite order, as that of a slice."""
+    size, found = x.type.shape[a], bounds(root)
+    if not is_backwards(root.operands[0], a) or found is None or not isinstance(size, int):
+        return None
+    if "window" not in (x.op, *(o.op for o in x.operands)):
+        return None
+    return backwards(slice_(x, axis=a, start=size - found[1], stop=size - found[0]), a)
+
+
 @ruleset
 def RULES(x: Var, y: Var, z: Var, a: Var, *xs: Var) -> Rules:
     """What is beside windows. Measure: the sizes of windows and of what is made of them."""
     yield rewrite(concat(*xs, axis=a)).to(appended)
+    yield rewrite(concat(*xs, axis=a)).to(joined_backwards)
+    yield rewrite(slice_(slice_(x, axis=a), axis=a, step=1)).to(cut_backwards)
     yield rewrite(slice_(slice_(x, axis=a, step=1), axis=a, step=1)).to(slice_of_slice)
     yield rewrite(slice_(window(x, y, axis=a), axis=a)).to(shorter)
     yield rewrite(final(window(x, y, axis=a), z, k=1)).to(last).when(follows)
@@ -126,10 +163,14 @@ def _convolve(graph: Graph, value: str) -> None:
     """Let a convolution of windows see the line that they are windows of, if it moves along it evenly."""
     folded, *weights = graph.operands(value)
     seen = graph.operands(folded)[0] if graph[folded].op == "reshape" else folded
-    found_seen = _seen(graph, seen)
+    whole_line = graph.operands(seen)[0] if graph[seen].op == "slice" else seen
+    found_seen = _seen(graph, whole_line)
     if found_seen is None:
         return
     v, held, at = found_seen
+    turned = whole_line != seen
+    if turned and not is_backwards(Value(graph, seen), at):
+        return
     (steps, batch, *rest), kind = graph.type(seen).shape, graph.type(value)
     axis, n = at - 3, kind.rank - 2
     if axis < 0 or graph.type(folded).shape != (steps * batch, *rest):
@@ -140,10 +181,14 @@ def _convolve(graph: Graph, value: str) -> None:
     if pads[axis] or pads[n + axis] or (each > 1 and size != each * strides[axis]):
         return
     strides[axis] = size if each == 1 else strides[axis]
+    if turned and each > 1:
+        return
     # onnxruntime refuses to convolve without a single window, as there is if T = 0: there is one more.
     pads[axis] = strides[axis]
     b = Builder(graph, like=(value, seen))
     line = timeline(b, v, held, axis + 3)
+    if turned:
+        weights[0] = b("slice", weights[0], axis=axis + 2, start=-1, stop=None, step=-1)
     found = b("conv", line, *weights, **given | {"strides": tuple(strides), "pads": tuple(pads)})
     found = b("slice", found, axis=axis + 2, start=1, stop=None)
     shape = graph.type(found).shape

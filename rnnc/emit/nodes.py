@@ -16,7 +16,7 @@ from rnnc.emit.scope import ONNX_DTYPE, Scope
 from rnnc.emit.shapes import OPEN_SHAPES, Sizes
 from rnnc.errors import FormError
 from rnnc.ir import Node
-from rnnc.ops.declare import FAR, OPS, IfFloat, Linear, Lit, Onnx, Op, SizeOf, Source, Tensor
+from rnnc.ops.declare import FAR, OPS, AtAxis, IfFloat, Linear, Lit, Onnx, Op, SizeOf, Source, Tensor
 from rnnc.types import DTYPES, TensorType
 
 
@@ -105,6 +105,9 @@ class _Writing:
                 return self.attrs[attr] * scale + plus
             case SizeOf(operand=operand, axis=axis):
                 return self._type(operand).shape[axis]
+            case AtAxis(attr=attr, axis=axis):
+                rank = self.operands[0][1].rank
+                return tuple(self.attrs[attr] if i == self.attrs[axis] else 0 for i in range(rank))
             case IfFloat(yes=yes, no=no):
                 return yes if self.operands[0][1].floating else no
 

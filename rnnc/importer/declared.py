@@ -13,7 +13,7 @@ from rnnc.errors import TypeMismatch
 from rnnc.importer.calls import Call
 from rnnc.importer.items import Item, Known, Nothing
 from rnnc.importer.protos import DTYPE_OF, defaults_of
-from rnnc.ops.declare import FAR, OPS, IfFloat, Linear, Lit, Onnx, Op, SizeOf, Source, Tensor
+from rnnc.ops.declare import FAR, OPS, AtAxis, IfFloat, Linear, Lit, Onnx, Op, SizeOf, Source, Tensor
 
 
 class _Unfit(Exception):
@@ -155,6 +155,8 @@ def _take(attrs: dict[str, Any], source: Source, value: Any, call: Call) -> None
                 raise _Unfit
         case SizeOf():
             pass
+        case AtAxis():
+            raise _Unfit
 
 
 def _counted(op: Op, name: str, value: Any, types: Sequence[Any]) -> Any:

@@ -3,7 +3,7 @@
     seen = concat(held, x)          held = delay(next, init)          next = the last n of seen
 
 is a loop that computes nothing. What it holds is a window of the line of all that was appended, behind what
-it starts from.
+it starts from. One that grows at its front is such a loop in the opposite order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from rnnc.build import Builder
 from rnnc.dims import Dim
 from rnnc.ir import Graph
+from rnnc.loops.looping import components
+from rnnc.loops.slots import whole
+from rnnc.rewrite import sweep
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,22 @@ Piece = tuple[str, int, int]
 
 def history(graph: Graph, members: Collection[str]) -> History | None:
     """The history that a loop is, if it is one."""
+    found = _moved(graph, members)
+    if not found:
+        return None
+    delay, axis, pieces = found
+    (first, start, stop), *rest = pieces
+    appended = sum(end - begin for _, begin, end in rest)
+    all_of = all(
+        (0, graph.type(v).shape[axis]) == (begin, end) and v not in members for v, begin, end in rest
+    )
+    if first != delay or start != appended or stop != graph.type(delay).shape[axis] or not all_of:
+        return None
+    return History(delay, axis, tuple(v for v, _, _ in rest))
+
+
+def _moved(graph: Graph, members: Collection[str]) -> tuple[str, int, list[Piece]] | None:
+    """The one delay of a loop that only moves elements along an axis, and the pieces that it delays."""
     delays = [m for m in members if graph[m].op == "delay"]
     moves = [m for m in members if graph[m].op in ("concat", "slice")]
     axes = {graph[m].attrs["axis"] for m in moves}
@@ -38,14 +57,33 @@ def history(graph: Graph, members: Collection[str]) -> History | None:
         return None
     (delay,), (axis,) = delays, axes
     found = _pieces(graph, graph.operands(delay)[0], axis, {*members} - {delay})
-    if not found or found[0][0] != delay or graph[delay].attrs["k"] != 1:
-        return None
-    (_, start, stop), *rest = found
-    appended = sum(end - begin for _, begin, end in rest)
-    whole = all((0, graph.type(v).shape[axis]) == (begin, end) and v not in members for v, begin, end in rest)
-    if start != appended or stop != graph.type(delay).shape[axis] or not whole:
-        return None
-    return History(delay, axis, tuple(v for v, _, _ in rest))
+    return (delay, axis, found) if found and graph[delay].attrs["k"] == 1 else None
+
+
+def turn(graph: Graph) -> None:
+    """Let every history that grows at its front by one element grow at its end, and be read backwards."""
+    for members in [m for m in components(graph) if len(m) > 1]:
+        found = _moved(graph, members)
+        if not found or len(found[2]) != 2:
+            continue
+        delay, axis, ((x, *_), (last, start, stop)) = found
+        size = graph.type(delay).shape[axis]
+        if x in members or graph.type(x).shape[axis] != 1 or (last, start, stop + 1) != (delay, 0, size):
+            continue
+        packed, init = graph.operands(delay)
+        b = Builder(graph, like=delay)
+        begin = backwards(b, whole(b, init, graph.type(delay), 1), axis)
+        held = graph.add("delay", begin, begin, type=graph.type(delay), like=delay, k=1)
+        line = b("concat", b("slice", held, axis=axis, start=1, stop=None), x, axis=axis)
+        graph.connect(line, held, 0)
+        graph.finals |= {k: backwards(b, line, axis) for k, v in graph.finals.items() if v == packed}
+        graph.replace(delay, backwards(b, held, axis))
+    sweep(graph)
+
+
+def backwards(b: Builder, value: str, axis: int) -> str:
+    """A value in the opposite order along an axis."""
+    return b("slice", value, axis=axis, start=-1, stop=None, step=-1)
 
 
 def _pieces(graph: Graph, value: str, axis: int, inside: set[str]) -> list[Piece] | None:

@@ -74,7 +74,7 @@ class Ends:
                 if same_elements(graph, start, init):
                     return self._leaf(graph, path, value, start)
         joins = node.op == "concat" and all(isinstance(d, int) for d in _sizes(graph, value))
-        if not joins and node.op not in MOVES:
+        if not joins and node.op not in MOVES and not is_backwards(node):
             return self._leaf(graph, path, value, init)
         b = Builder(graph, like=value)
         starts = list(cut_back(b, init, value, 1))
@@ -85,6 +85,15 @@ class Ends:
 
 def _sizes(graph: Graph, joined: str) -> list[Any]:
     return [graph.type(v).shape[graph[joined].attrs["axis"]] for v in graph.operands(joined)]
+
+
+def is_backwards(node: Node) -> bool:
+    """Whether a value is another in the opposite order along an axis."""
+    return node.op == "slice" and (node.attrs["start"], node.attrs["stop"], node.attrs.get("step")) == (
+        -1,
+        None,
+        -1,
+    )
 
 
 def cut_back(b: Builder, init: str, value: str, k: int) -> Iterator[str]:
@@ -111,6 +120,8 @@ def _moved_back(b: Builder, init: str, node: Node, to: TensorType, k: int) -> st
     if b.graph.type(init).rank == 0:
         return init
     init = slots.whole(b, init, node.tensor, k)
+    if is_backwards(node):
+        return b("slice", init, axis=node.attrs["axis"] + (k > 1), start=-1, stop=None, step=-1)
     if node.op != "transpose":
         return b("reshape", init, shape=state_type(to, k).shape)
     inverse = [node.attrs["perm"].index(axis) for axis in range(to.rank)]

@@ -81,8 +81,16 @@ class IfFloat:
     no: Any
 
 
+@dataclass(frozen=True, slots=True)
+class AtAxis:
+    """A number for each axis of the first operand: an attribute of ours at that of ``axis``, else 0."""
+
+    attr: str
+    axis: str
+
+
 #: What an ONNX attribute or constant input holds: an attribute of ours by name, or one of these.
-Source = str | Lit | Linear | SizeOf | IfFloat
+Source = str | Lit | Linear | SizeOf | IfFloat | AtAxis
 
 #: Where a slice that is open at its end ends in ONNX.
 FAR = 2**63 - 1

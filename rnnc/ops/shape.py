@@ -12,6 +12,7 @@ from rnnc.dims import Dim, Poly, dim, product
 from rnnc.errors import TypeMismatch
 from rnnc.ops.declare import (
     FAR,
+    AtAxis,
     Axes,
     Axis,
     Dtype,
@@ -191,10 +192,16 @@ def _padded(x: TensorType, *, axis: int, before: int, after: int, value: float =
     return _at(x, axis, x.shape[axis] + before + after)
 
 
-_PAD_INPUTS = ("x", Tensor(("before", "after")), Tensor("value", "x", scalar=True), Tensor("axis"))
+_FILL = Tensor("value", "x", scalar=True)
+_PADS = (
+    Onnx(
+        "Pad", ("x", Tensor((AtAxis("before", "axis"), AtAxis("after", "axis"))), _FILL), since=13, until=17
+    ),
+    Onnx("Pad", ("x", Tensor(("before", "after")), _FILL, Tensor("axis")), since=18),
+)
 
 
-@op(type=_padded, axes="*s -> *s", onnx=Onnx("Pad", _PAD_INPUTS, since=18))
+@op(type=_padded, axes="*s -> *s", onnx=_PADS)
 def pad(x: Any, *, axis: Axis, before: int, after: int, value: float = 0.0) -> Any:
     """``before`` and ``after`` elements of ``value`` put around along ``axis``."""
     xp = array_namespace(x)
