@@ -73,6 +73,8 @@ class MatrixPowers(Plan):
             raise Refused("the loop does not run over the sequence")
         forms = {path: loop.forms.of(value) for path, value in finals.items()}
         for path, form in forms.items():
+            if Source("value", finals[path]) in form.terms:
+                raise Refused(f"state {path} is no sum of products", loop.loc(finals[path]))
             allowed = [Source("state", p) for p in finals]
             loop.need_sources(form, f"state {path}", {(finals[path],): 1.0}, *allowed)
         loop.need_streams(forms.values())
