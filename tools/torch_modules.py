@@ -1,4 +1,4 @@
-"""Modules of PyTorch as people write them, for :mod:`tools.torch_report` and the tests of ``rnnc.from_torch``."""
+"""Modules of PyTorch as people write them, for :mod:`tools.torch_report` and tests of ``from_torch``."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ class Net(Layer):
     def from_torch(self, module: Any) -> Layer:
         """The layer of this net that a layer of ``torch.nn`` is, with its weights (an extra).
 
-        ``LSTM.from_torch(nn.LSTM(30, 15))``; one of several layers becomes a ``Chain``, one of two directions a
-        ``Bidirectional``. Raises :class:`FormError` for a module that is not what this net computes.
+        ``LSTM.from_torch(nn.LSTM(30, 15))``; one of several layers becomes a ``Chain``, one of two directions
+        a ``Bidirectional``. Raises :class:`FormError` for a module that is not what this net computes.
         """
         from rnnc.pytorch.layers import layer_of
 

@@ -60,7 +60,7 @@ def from_model(
     time: Mapping[str, int] | None = None,
     block: int = 1,
 ) -> Graph:
-    """The stream graph of a model in memory, which errors call ``shown``, as :func:`from_onnx` of its file."""
+    """The stream graph of a model in memory, which errors call ``shown``: see :func:`from_onnx`."""
     forms = ("step",) if time is None else ("sequence", "chunk")
     file = File(model, shown, state, given, constants or {}, forms)
     return StepFile(file).graph() if time is None else SequenceFile(file, time, block).graph()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnc.dims import Dim
+from rnnc.dims import Dim, Poly
 from rnnc.errors import TypeMismatch
 from rnnc.importer.calls import Call
 from rnnc.importer.items import Item, Known, Nothing
@@ -107,8 +107,11 @@ def _fixed(call: Call, op: Op, k: int, part: Tensor, attrs: dict[str, Any]) -> N
         raise _Unfit
     for source, number in zip(flat, numbers, strict=True):
         _take(attrs, source, number, call)
-    if part.open and isinstance(sources[0], str) and abs(int(attrs[sources[0]])) >= FAR // 2**32:
-        attrs[sources[0]] = None
+    if part.open and isinstance(sources[0], str):
+        end = attrs[sources[0]]
+        if isinstance(end, Poly):
+            raise _Unfit
+        attrs[sources[0]] = None if abs(int(end)) >= FAR // 2**32 else end
 
 
 def _flat(sources: Sequence[Source]) -> Iterator[Source]:

@@ -14,8 +14,12 @@ from rnnc.importer.items import Item, Known, Value, numbers
 
 @rule("Tile")
 def tile(call: Call) -> Sequence[Item] | None:
-    """Repeated along each axis."""
-    counts = numbers(call.item(1))
+    """Repeated along each axis; as often as a size with a name says where there is one element."""
+    counts, sizes, x = numbers(call.item(1)), call.sizes(1), call.type(0)
+    if counts is None and sizes is not None:
+        shape = tuple(d if n == 1 else n for d, n in zip(x.shape, sizes, strict=True))
+        fits = all(n == 1 or d == 1 for d, n in zip(x.shape, sizes, strict=True))
+        return [Value(call.build("expand", call.value(0), shape=shape))] if fits else None
     if counts is None or prod_of(counts) > 64:
         return None
     value = call.value(0)

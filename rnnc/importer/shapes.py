@@ -79,15 +79,37 @@ def on_sizes(call: Call) -> Sequence[Item] | None:
 
 @rule("Equal")
 def equal(call: Call) -> Sequence[Item] | None:
-    """Whether a size is 0, which one that has a name is taken not to be."""
+    """Sizes compared: one with a name is none below 1, and equal to itself."""
+    x, y = call.item(0), call.item(1)
     a, b = call.sizes(0), call.sizes(1)
-    if a is None or b is None or len(a) != 1 or len(b) != 1:
+    if a is None or b is None or not (isinstance(x, Sizes) or isinstance(y, Sizes)):
         return None
-    named, other = (a[0], b[0]) if isinstance(a[0], Poly) else (b[0], a[0])
-    if not isinstance(named, Poly) or other != 0:
-        return None
+    n = max(len(a), len(b))
+    found = []
+    for p, q in zip(a * n if len(a) == 1 else a, b * n if len(b) == 1 else b, strict=True):
+        named = isinstance(p, Poly) or isinstance(q, Poly)
+        below = any(isinstance(d, int) and d < 1 for d in (p, q))
+        if named and p != q and not below:
+            return None
+        found.append(p == q)
     scalar = not call.type(0).shape and not call.type(1).shape
-    return [Known(np.array(False) if scalar else np.array([False]))]
+    return [Known(np.array(found[0] if scalar else found))]
+
+
+@rule("Where")
+def where(call: Call) -> Sequence[Item] | None:
+    """Sizes chosen one by one."""
+    chosen = numbers(call.item(0))
+    a, b = call.sizes(1), call.sizes(2)
+    if chosen is None or a is None or b is None:
+        return None
+    if not (isinstance(call.item(1), Sizes) or isinstance(call.item(2), Sizes)):
+        return None
+    n = max(len(chosen), len(a), len(b))
+    if {len(chosen), len(a), len(b)} - {1, n}:
+        return None
+    parts = [p * n if len(p) == 1 else p for p in (tuple(chosen), a, b)]
+    return [sized([p if c else q for c, p, q in zip(*parts, strict=True)])]
 
 
 @rule("Cast")
@@ -157,8 +179,10 @@ def slice_(call: Call) -> Sequence[Item] | None:
     starts, ends = call.sizes(1), call.sizes(2)
     axes = call.sizes(3) if call.has(3) else tuple(range(len(starts or ())))
     steps = call.sizes(4) if call.has(4) else (1,) * len(starts or ())
-    if starts is None or ends is None or axes is None or steps is None or isinstance(call.item(0), Known):
+    if starts is None or ends is None or axes is None or steps is None:
         return None
+    if isinstance(call.item(0), Known):
+        return _looked_up(call, starts, ends, axes, steps)
     value = call.value(0)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if isinstance(axis, Poly) or isinstance(step, Poly):
@@ -170,6 +194,18 @@ def slice_(call: Call) -> Sequence[Item] | None:
             more: dict[str, Any] = {} if cut[2] == 1 else {"step": cut[2]}
             value = call.build("slice", value, axis=axis % x.rank, start=cut[0], stop=cut[1], **more)
     return [Value(value)]
+
+
+def _looked_up(
+    call: Call, starts: Sequence[Dim], ends: Sequence[Dim], axes: Sequence[Dim], steps: Sequence[Dim]
+) -> Sequence[Item] | None:
+    """The first elements of a table, as many as a size with a name says, looked up by their numbers."""
+    if len(ends) != 1 or not isinstance(ends[0], Poly) or (*starts, *steps) != (0, 1):
+        return None
+    if not isinstance(axes[0], int):
+        return None
+    axis = axes[0] % call.type(0).rank
+    return [Value(call.build("gather", call.value(0), call.build("arange", stop=ends[0]), axis=axis))]
 
 
 def _range(room: Dim, start: Dim, stop: Dim, step: int) -> tuple[int, int | None, int] | None:

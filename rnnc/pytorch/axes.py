@@ -36,9 +36,9 @@ def batch_axes(
     once = row.run(row.tensors)
     options: list[list[int | None]] = []
     for k, t in enumerate(row.tensors):
-        axes: list[int | None] = [a for a in range(t.dim()) if a != time.get(k)]
+        own: list[int | None] = [a for a in range(t.dim()) if a != time.get(k)]
         loose = k in given or k in states.values()
-        options.append([*axes, None] if loose or not axes else axes)
+        options.append([*own, None] if loose or not own else own)
     for axes in itertools.islice(itertools.product(*options), TRIED):
         if any(a is not None for a in axes) and _doubles(row, once, axes, states):
             return axes

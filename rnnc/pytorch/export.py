@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -61,7 +63,7 @@ def dynamo(row: Row, tensors: Sequence[Any], names: Sequence[str], open_: Open) 
     return found
 
 
-#: The exporters by name, in the order in which they are tried: the first is quick, the second understands more.
+#: The exporters by name, in the order in which they are tried: the first is quick, the second knows more.
 EXPORTERS: Mapping[str, Callable[[Row, Sequence[Any], Sequence[str], Open], ModelProto]] = {
     "torchscript": torchscript,
     "dynamo": dynamo,
@@ -94,10 +96,16 @@ def _call_weights(model: ModelProto, weights: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Let nothing that an exporter says be heard."""
+    """Let nothing that an exporter says be heard, from Python or from below it."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(fd) for fd in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
+        for fd in (1, 2):
+            os.dup2(nowhere, fd)
         with (
             warnings.catch_warnings(),
             contextlib.redirect_stdout(io.StringIO()),
@@ -106,6 +114,10 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        for fd, own in zip((1, 2), kept, strict=True):
+            os.dup2(own, fd)
+            os.close(own)
+        os.close(nowhere)
         logging.disable(level)
 
 

@@ -44,7 +44,7 @@ def layer_of(module: Any, net: Net | None = None) -> Layer:
             return found
     raise FormError(
         f"no cell of rnnc is a {type(module).__name__}",
-        hint=f"There are cells for {', '.join(k.__name__ for k in _KINDS)}; rnnc.from_torch reads any module.",
+        hint=f"There are for {', '.join(k.__name__ for k in _KINDS)}; rnnc.from_torch reads any module.",
     )
 
 
@@ -84,8 +84,14 @@ def _stack(module: Any) -> Layer:
     made = []
     for k in range(module.num_layers):
         ways = [_one(module, f"_l{k}{way}") for way in ("", "_reverse")[: 1 + module.bidirectional]]
-        made.append(cells.Bidirectional(*ways) if len(ways) > 1 else ways[0])
+        made.append(_both(*ways) if len(ways) > 1 else ways[0])
     return made[0] if len(made) == 1 else Chain(*made)
+
+
+def _both(forward: Layer, backward: Layer) -> Layer:
+    """A layer from each end."""
+    found: Layer = cells.Bidirectional(forward, backward)  # type: ignore[no-untyped-call]
+    return found
 
 
 def _cell(module: Any) -> Layer:

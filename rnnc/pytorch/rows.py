@@ -1,4 +1,4 @@
-"""A module as a function from tensors in a row to tensors in a row, whatever structures it takes and gives."""
+"""A module as a function from tensors in a row to tensors in a row, whatever it takes and gives."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rnnc.errors import FormError
 class Row(torch.nn.Module):  # type: ignore[misc]
     """A module that takes ``names`` as tensors in order; ``tensors`` are those of the example.
 
-    An input is called as the parameter of ``forward``; the parts of one that is a tuple have numbers, ``hx_0``
-    and ``hx_1``. What is no tensor stays what it is in the example.
+    An input is called as the parameter of ``forward``; the parts of one that is a tuple have numbers,
+    ``hx_0`` and ``hx_1``. What is no tensor stays what it is in the example.
     """
 
     def __init__(self, module: Any, example_inputs: Any) -> None:

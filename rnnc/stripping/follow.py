@@ -33,7 +33,7 @@ def follow(op: Op, attrs: Mapping[str, Any], xs: Operands, result: TensorType) -
             return _by_axes(op, attrs, spec, xs, result)
         except CannotStream as reason:
             reasons.append(str(reason))
-    raise CannotStream(reasons[-1] if reasons else f"{op.name} works along time")
+    raise CannotStream(reasons[-1] if reasons else "it works along time")
 
 
 def _by_axes(op: Op, attrs: Mapping[str, Any], spec: Spec, xs: Operands, result: TensorType) -> Place:
@@ -46,15 +46,15 @@ def _by_axes(op: Op, attrs: Mapping[str, Any], spec: Spec, xs: Operands, result:
         if place is None:
             continue
         if place.axis in counted:
-            raise CannotStream(f"{op.name} works along time")
+            raise CannotStream("it works along time")
         name, offset = _called(spec.operand(slot), kind.rank, place.axis)
         if name in spec.contracted:
-            raise CannotStream(f"{op.name} sums over time")
+            raise CannotStream("it sums over time")
         if name in spec.operand(slot).windowed:
-            raise CannotStream(f"{op.name} has windows along time")
+            raise CannotStream("it has windows along time")
         found.add(place.at(_where(spec.results[0], result.rank, name, offset)))
     if len(found) != 1:
-        raise CannotStream(f"{op.name} brings time to several axes")
+        raise CannotStream("it brings time to several axes")
     return found.pop()
 
 

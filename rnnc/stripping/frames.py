@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rnnc.ir import Array
+from rnnc.stripping.looping import known
 from rnnc.stripping.places import CannotStream, Place, Stripped, grows, growth
 from rnnc.stripping.strip import Found, Stripping, along
 
@@ -96,7 +97,15 @@ def concat(s: Stripping, value: str, xs: Sequence[Stripped]) -> Found | None:
     lead = s.old.type(s.old.operands(value)[0]).shape[axis]
     if not isinstance(lead, int):
         raise CannotStream("it joins sequences end to end")
-    return Stripped(xs[1].value, replace(place, lead=lead, past=xs[0].value))
+    return Stripped(xs[1].value, replace(place, lead=lead, past="" if _zeros(s, xs[0]) else xs[0].value))
+
+
+def _zeros(s: Stripping, x: Stripped) -> bool:
+    """Whether a value is known to be zeros."""
+    try:
+        return known(s, x.value) is None
+    except CannotStream:
+        return False
 
 
 @along("pad")

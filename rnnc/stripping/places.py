@@ -74,6 +74,11 @@ def time_axes(type: Type) -> list[int]:
     return [a for a, d in enumerate(type.shape) if grows(d)] if isinstance(type, TensorType) else []
 
 
+def open_axes(type: Type) -> list[int]:
+    """The axes of sizes with names, of a tensor."""
+    return [a for a, d in enumerate(type.shape) if names(d)] if isinstance(type, TensorType) else []
+
+
 def growth(d: Dim) -> Dim:
     """How much a size grows with each step."""
     return substitute(d, {TIME: dim(TIME) + 1}) - d

@@ -44,9 +44,9 @@ def pool(s: Stripping, value: str, xs: Sequence[Stripped]) -> Found | None:
     mean = node.attrs["what"] == "AveragePool"
     if mean and pads[j] and not given.get("count_include_pad"):
         raise CannotStream("its first windows count fewer frames than the others")
-    if lead and not mean and (place.lead or place.past):
+    if pads[j] and not mean and (place.lead or place.past):
         raise CannotStream("it works on what is before the first step")
-    seen = window(s, x, place, lead, 0, first=None if mean or not lead else _least(s, x))
+    seen = window(s, x, place, lead, 0, first=None if mean or not pads[j] else _least(s, x))
     if newer < 0:
         seen = s.b("slice", seen, axis=place.axis, start=0, stop=newer)
     pads[j] = pads[n + j] = 0

@@ -19,6 +19,7 @@ from rnnc.stripping.places import (
     growth,
     one_step,
     one_step_type,
+    open_axes,
     time_axes,
 )
 from rnnc.types import TensorType, TupleType, parse_type
@@ -57,6 +58,10 @@ KEEP_ZEROS = frozenset(
         "mul",
     ]
 )
+
+
+#: Ops that give zeros where all that they read is zeros.
+KEEP_ALL_ZEROS = frozenset(["add", "sub", "maximum", "minimum", "concat"])
 
 
 def along(*ops: str) -> Callable[[Rule], Rule]:
@@ -164,14 +169,16 @@ class Stripping:
             raise CannotStream("it joins what is known at every step with what is known at the end")
         if node.op == "region" or (node.op == "opaque" and not node.attrs.get("axes")):
             what = node.attrs.get("what", "a loop")
-            if not time_axes(node.type):
+            if not open_axes(node.type):
                 raise CannotStream("it has one fixed length, for which the file was exported")
             raise CannotStream(f"rnnc does not know along which axes {what} works")
         kinds = [self.old.type(o) for o in reads]
         first = node.type.items[0] if isinstance(node.type, TupleType) else node.type
         pairs = list(zip(kinds, (x.place for x in xs), strict=True))
         place = follow(OPS[node.op], OPS[node.op].complete(node.attrs), pairs, first)
-        if place.lead > 0 and (node.op not in KEEP_ZEROS or place.past):
+        zeros = node.op in KEEP_ZEROS or (node.op == "pad" and not node.attrs.get("value"))
+        zeros |= node.op in KEEP_ALL_ZEROS and all(x.place for x in xs)
+        if place.lead > 0 and (not zeros or place.past):
             raise CannotStream("it works on what is before the first step")
         return self._items(value, self.same(value, [x.value for x in xs]), place)
 
