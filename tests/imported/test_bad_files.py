@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +11,16 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from google.protobuf.descriptor import FieldDescriptor
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper
 
 import rnnc
 from rnnc.cli import cli
-from rnnc.errors import RnncError
 from rnnc.machine.reference import run
 from rnnc.runtime import session
+from tests.imported.sound import FLOAT, info, made, nested, step
 
-FLOAT = TensorProto.FLOAT
 #: How long the worst of these files may take, in seconds, on a busy machine.
 LONG = 20.0
-
-
-def made(nodes: list[Any], inputs: dict[str, Any], outputs: dict[str, Any], **weights: Any) -> ModelProto:
-    """A model of float tensors."""
-    graph = helper.make_graph(
-        nodes,
-        "m",
-        [helper.make_tensor_value_info(n, FLOAT, s) for n, s in inputs.items()],
-        [helper.make_tensor_value_info(n, FLOAT, s) for n, s in outputs.items()],
-        [numpy_helper.from_array(np.asarray(a), n) for n, a in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def step() -> ModelProto:
-    """One step of a net with two states, ``h`` and ``c``, and a constant weight."""
-    nodes = [
-        helper.make_node("MatMul", ["x", "W"], ["p"]),
-        helper.make_node("Add", ["p", "h_in"], ["q"]),
-        helper.make_node("Tanh", ["q"], ["h_out"]),
-        helper.make_node("Add", ["h_out", "c_in"], ["c_out"]),
-        helper.make_node("Mul", ["c_out", "h_out"], ["y"]),
-    ]
-    states = {"h_in": [1, 3], "c_in": [1, 3]}
-    ends = {"y": [1, 3], "h_out": [1, 3], "c_out": [1, 3]}
-    return made(nodes, {"x": [1, 2], **states}, ends, W=np.ones((2, 3), np.float32))
 
 
 PAIRS = {"h_out": "h_in", "c_out": "c_in"}
@@ -240,30 +208,6 @@ def test_data_outside_the_folder_of_the_model(folder: Path) -> None:
 # -- graphs inside nodes -------------------------------------------------------------------------------------
 
 
-def _info(name: str, shape: list[int] | None = None) -> Any:
-    return helper.make_tensor_value_info(name, FLOAT, [2] if shape is None else shape)
-
-
-def nested(depth: int) -> ModelProto:
-    """Loops of two rounds inside one another, the innermost of which reads what all others have around it."""
-
-    def body(k: int) -> Any:
-        if k == depth:
-            nodes = [helper.make_node("Mean", [f"s{j}" for j in range(k)] + ["x"], [f"n{k}"])]
-        else:
-            nodes = [
-                helper.make_node("Loop", ["two", "", f"s{k - 1}"], [f"n{k}"], body=body(k + 1)),
-            ]
-        counter = helper.make_tensor_value_info(f"i{k}", TensorProto.INT64, [])
-        going = [helper.make_tensor_value_info(f"{c}{k}", TensorProto.BOOL, []) for c in ("a", "b")]
-        nodes.append(helper.make_node("Identity", [f"a{k}"], [f"b{k}"]))
-        inputs, outputs = [counter, going[0], _info(f"s{k - 1}")], [going[1], _info(f"n{k}")]
-        return helper.make_graph(nodes, f"body{k}", inputs, outputs)
-
-    nodes = [helper.make_node("Loop", ["two", "", "x"], ["y"], body=body(1))]
-    return made(nodes, {"x": [2]}, {"y": [2]}, two=np.array(2))
-
-
 def test_eight_loops_inside_one_another_that_read_what_is_around_them(folder: Path) -> None:
     model = nested(8)
     onnx.save(model, "m.onnx")
@@ -292,8 +236,8 @@ def test_a_scan_that_reads_what_is_around_it(folder: Path) -> None:
     inner = helper.make_graph(
         [helper.make_node("Mul", ["e", "gain"], ["g"]), helper.make_node("Add", ["s", "g"], ["t"])],
         "body",
-        [_info("s", []), _info("e", [])],
-        [_info("t", [])],
+        [info("s", []), info("e", [])],
+        [info("t", [])],
     )
     nodes = [
         helper.make_node("Neg", ["w"], ["gain"]),
@@ -304,114 +248,3 @@ def test_a_scan_that_reads_what_is_around_it(folder: Path) -> None:
     x, w = np.arange(12, dtype=np.float32).reshape(3, 4), np.array([1, 2, 3], np.float32)
     (y,) = session(rnnc.compile(rnnc.from_onnx("m.onnx", {}))).run(None, {"x": x, "w": w})
     np.testing.assert_allclose(y, -w * x.sum(axis=1), rtol=1e-5)
-
-
-# -- anything at all -----------------------------------------------------------------------------------------
-
-
-def _seeds() -> list[ModelProto]:
-    found = [step(), nested(2)]
-    found.append(rnnc.compile(rnnc.cells.LSTM(2, 3), "step").proto)
-    recurrent = rnnc.compile(rnnc.cells.Recurrent(2, 3)).proto
-    del recurrent.metadata_props[:]
-    nodes = [
-        helper.make_node("SplitToSequence", ["x"], ["seq"], axis=1),
-        helper.make_node("SequenceAt", ["seq", "one"], ["part"]),
-        helper.make_node("Reshape", ["part", "shape"], ["r"]),
-        helper.make_node("Resize", ["r", "", "scales"], ["y"]),
-    ]
-    shapes = {"one": np.array(1), "shape": np.array([1, 1, -1]), "scales": np.ones(3, np.float32)}
-    return [*found, recurrent, made(nodes, {"x": [2, 3]}, {"y": [1, 1, 2]}, **shapes)]
-
-
-SEEDS = _seeds()
-_NUMBERS = [0, 1, -1, 2, 7, 17, 2**31 - 1, 2**31, 2**40, 2**62, -(2**63), 2**63 - 1]
-_WORDS = ["", "x", "y", "T", "Scan", "Loop", "If", "LSTM", "Reshape", "Expand", "Tile", "Range", "a\nb%", "é"]
-
-
-def _messages(message: Any) -> list[Any]:
-    found = [message]
-    for field, value in message.ListFields():
-        if field.type == FieldDescriptor.TYPE_MESSAGE:
-            for part in value if field.is_repeated else [value]:
-                found += _messages(part)
-    return found
-
-
-def _change(model: ModelProto, draw: Callable[[Any], Any]) -> None:
-    """Change one field of one message of a model to something that its type allows."""
-    messages = _messages(model)
-    message = draw(st.sampled_from(messages))
-    field = draw(st.sampled_from(list(message.DESCRIPTOR.fields)))
-    names = [n for m in messages if isinstance(m, NodeProto) for n in (*m.input, *m.output)]
-    if field.type == FieldDescriptor.TYPE_MESSAGE:
-        peers = [m for m in messages if m.DESCRIPTOR is field.message_type]
-        if not peers or draw(st.booleans()):
-            message.ClearField(field.name)
-        else:
-            new = type(peers[0])()  # apart, for it may be what it goes into
-            new.CopyFrom(draw(st.sampled_from(peers)))
-            place = getattr(message, field.name)
-            (place.add() if field.is_repeated else place).CopyFrom(new)
-        return
-    kinds = {
-        FieldDescriptor.TYPE_STRING: _WORDS + names,
-        FieldDescriptor.TYPE_BYTES: [b"", b"\xff\0\1", b"Tanh"],
-        FieldDescriptor.TYPE_FLOAT: [0.0, -1.5, float("inf"), float("nan")],
-        FieldDescriptor.TYPE_DOUBLE: [0.0, -1.5, float("inf"), float("nan")],
-    }
-    new = draw(st.sampled_from(kinds.get(field.type, _NUMBERS)))
-    try:
-        if field.is_repeated:
-            values = [*getattr(message, field.name)]
-            at = draw(st.integers(0, len(values)))
-            values[at : at + draw(st.integers(0, 1))] = [new]
-            message.ClearField(field.name)
-            getattr(message, field.name).extend(values)
-        else:
-            setattr(message, field.name, new)
-    except ValueError:  # a number that this field has no room for
-        message.ClearField(field.name)
-
-
-def _is_read_or_refused(data: bytes, path: Path) -> None:
-    """Read a file and compile what it is; nothing but an error of rnnc's own may come out, and in time."""
-    path.write_bytes(data)
-    start, message = time.perf_counter(), "it is read"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rnnc.compile(rnnc.from_onnx(path, {}), "step")
-    except RnncError as error:
-        message = error.message
-    assert len(message.strip().splitlines()) == 1
-    assert time.perf_counter() - start < LONG
-
-
-FUZZED = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@FUZZED
-@given(st.data())
-def test_any_field_may_be_anything(tmp_path: Path, data: st.DataObject) -> None:
-    model = ModelProto()
-    model.CopyFrom(data.draw(st.sampled_from(SEEDS), label="seed"))
-    for _ in range(data.draw(st.integers(1, 4))):
-        _change(model, data.draw)
-    try:
-        content = model.SerializeToString()
-    except ValueError:  # text that is not UTF-8 is no protobuf
-        return
-    _is_read_or_refused(content, tmp_path / "m.onnx")
-
-
-@FUZZED
-@given(st.data())
-def test_any_byte_may_be_anything(tmp_path: Path, data: st.DataObject) -> None:
-    content = bytearray(data.draw(st.sampled_from(SEEDS), label="seed").SerializeToString())
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(content) - 1))
-        content[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    _is_read_or_refused(bytes(content), tmp_path / "m.onnx")
