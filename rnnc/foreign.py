@@ -101,6 +101,27 @@ def with_attribute(piece: np.ndarray[Any, Any], name: str, value: Any) -> np.nda
     return pack(model)
 
 
+def in_opset(piece: np.ndarray[Any, Any], opset: int) -> Any:
+    """The ``ModelProto`` of a piece in that opset of the standard domain, not to be changed; ``None`` if ONNX
+    cannot bring it there: to an older one, or if graphs are inside it."""
+    if runs_in(piece, opset):
+        return unpack(piece)
+    return None if opset < opset_of(piece) else _converted(piece.tobytes(), opset)
+
+
+@lru_cache(maxsize=1024)
+def _converted(data: bytes, opset: int) -> Any:
+    from onnx import version_converter
+
+    model = _unpacked(data)
+    if any(a.HasField("g") for node in model.graph.node for a in node.attribute):
+        return None
+    try:
+        return version_converter.convert_version(model, opset)
+    except Exception:  # noqa: BLE001 - it has no type for what it cannot convert
+        return None
+
+
 def all_nodes(graph: Any) -> list[Any]:
     """Every node of an ONNX graph and of the graphs inside it."""
     found, waiting = [], [graph]

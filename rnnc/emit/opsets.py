@@ -92,7 +92,7 @@ def _refuse(op: Op, candidates: tuple[int, ...], told: int | None, loc: Loc | No
 def _of_piece(node: Node, candidates: tuple[int, ...]) -> tuple[int, ...]:
     """The opsets in which a piece of somebody's ONNX means what it did."""
     what, piece = node.attrs["what"], node.attrs["piece"]
-    fits = tuple(o for o in candidates if foreign.runs_in(piece, o))
+    fits = tuple(o for o in candidates if foreign.in_opset(piece, o) is not None)
     if not fits:
         written = foreign.opset_of(piece)
         raise FormError(

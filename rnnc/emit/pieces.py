@@ -22,7 +22,7 @@ def write_piece(
     doc: str,
 ) -> None:
     """Write the nodes of a piece, whose inputs are the tensors ``operands``, and results ``outputs``."""
-    model = foreign.unpack(piece)
+    model = foreign.in_opset(piece, scope.opset)
     graph = model.graph
     versions = {o.domain: int(o.version) for o in model.opset_import if o.domain not in ("", "ai.onnx")}
     names = dict(zip((i.name for i in graph.input), operands, strict=True)) | {"": ""}

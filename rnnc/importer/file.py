@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.descriptor import FieldDescriptor
 from onnx import GraphProto, ModelProto, ValueInfoProto, inliner
 
 from rnnc.dims import Poly
 from rnnc.emit.manifest import decode
 from rnnc.errors import FileError
-from rnnc.importer.protos import Dims, array_type, plain
+from rnnc.importer.protos import Dims, array_type, first_line, plain
 from rnnc.importer.states import check_pairs, evident, proposal
 from rnnc.inspect import manifest_of
+from rnnc.inspect.reading import EXPANDED, expanded
 from rnnc.ir import Array
 from rnnc.loops.naming import free
 
@@ -40,6 +42,8 @@ class File:
     ) -> None:
         self.shown = shown
         self.state, self.given = dict(state or {}), tuple(given)
+        if not _is_text(model):
+            raise FileError(f"{shown} has a name that is not UTF-8")
         self.model = _whole(model, shown)
         self.opsets = _opsets(self.model, shown)
         fixed = {t.name for t in self.model.graph.initializer}
@@ -91,6 +95,19 @@ def _called(tensors: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _is_text(message: Any) -> bool:
+    """Whether all text in a protobuf is UTF-8; where it is not, it comes as bytes."""
+    if isinstance(message, onnx.TensorProto):  # the elements of strings are bytes, and may be large
+        return isinstance(message.name, str)
+    for field, value in message.ListFields():
+        parts = value if field.is_repeated else [value]
+        if field.type == FieldDescriptor.TYPE_STRING and any(isinstance(v, bytes) for v in parts):
+            return False
+        if field.type == FieldDescriptor.TYPE_MESSAGE and not all(map(_is_text, parts)):
+            return False
+    return True
+
+
 def _whole(model: ModelProto, shown: str) -> ModelProto:
     """The model, its own functions written out."""
     names_ = [o.name for o in model.graph.output]
@@ -104,10 +121,12 @@ def _whole(model: ModelProto, shown: str) -> ModelProto:
     _once(model.graph, shown)
     if not model.functions:
         return model
+    if expanded(model) > EXPANDED:
+        raise FileError(f"{shown} has functions that expand to more than {EXPANDED:,} nodes")
     try:
         return inliner.inline_local_functions(model)
-    except (RuntimeError, ValueError) as error:
-        raise FileError(f"{shown} has functions that cannot be written out: {error}") from None
+    except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
+        raise FileError(f"{shown} has functions that cannot be written out: {first_line(error)}") from None
 
 
 def _once(graph: GraphProto, shown: str) -> None:

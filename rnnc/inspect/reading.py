@@ -51,7 +51,7 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """A model of anyone's with its functions expanded and its shapes inferred; and what could not be done."""
     notes = []
     if model.functions:
-        if _expanded(model) > EXPANDED:
+        if expanded(model) > EXPANDED:
             # Nor are shapes inferred, for that would look into them.
             return model, (f"its functions expand to more than {EXPANDED:,} nodes, and are not looked into",)
         try:
@@ -74,7 +74,7 @@ def _copies(graph: onnx.GraphProto) -> int:
     return len(every) * len(bodies)
 
 
-def _expanded(model: onnx.ModelProto) -> int:
+def expanded(model: onnx.ModelProto) -> int:
     """How many nodes a model has with its functions expanded; an error if one calls itself."""
     bodies = {(f.domain, f.name): [(n.domain, n.op_type) for n in _nodes(f.node)] for f in model.functions}
     known: dict[tuple[str, str], int] = {}

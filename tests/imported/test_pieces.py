@@ -190,3 +190,14 @@ def test_how_many_elements_are_found_is_known_only_inside_the_loop(tmp_path: Pat
     ]
     proto = model(nodes, {"x": [2, 4]}, {"y": []})
     equal_in_every_form(proto, imported(proto, tmp_path), {"x": draw(3, 2, 4)})
+
+
+def test_a_piece_is_brought_to_the_opset_that_the_rest_needs(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Resize", ["x", "", "scales"], ["r"], mode="nearest"),
+        helper.make_node("Pad", ["r", "pads"], ["y"]),
+    ]
+    weights = {"scales": np.array([1, 1, 2, 2], np.float32), "pads": np.array([0, 0, 1, 0, 0, 0, 0, 1])}
+    proto = model(nodes, {"x": [1, 2, 3, 3]}, {"y": [1, 2, 7, 7]}, weights)
+    compiled = equal_in_every_form(proto, imported(proto, tmp_path), {"x": draw(3, 1, 2, 3, 3)})
+    assert compiled.proto.opset_import[0].version == 18
