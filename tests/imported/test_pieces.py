@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper, numpy_helper, save
+from onnx import ModelProto, TensorProto, checker, helper, numpy_helper, save
 
 import rnnc
 from rnnc.errors import FileError
@@ -199,5 +199,9 @@ def test_a_piece_is_brought_to_the_opset_that_the_rest_needs(tmp_path: Path) -> 
     ]
     weights = {"scales": np.array([1, 1, 2, 2], np.float32), "pads": np.array([0, 0, 1, 0, 0, 0, 0, 1])}
     proto = model(nodes, {"x": [1, 2, 3, 3]}, {"y": [1, 2, 7, 7]}, weights)
-    compiled = equal_in_every_form(proto, imported(proto, tmp_path), {"x": draw(3, 1, 2, 3, 3)})
-    assert compiled.proto.opset_import[0].version == 18
+    graph = imported(proto, tmp_path)
+    compiled = equal_in_every_form(proto, graph, {"x": draw(3, 1, 2, 3, 3)})
+    assert compiled.proto.opset_import[0].version == 17
+    newer = rnnc.compile(graph, opset=18).proto
+    checker.check_model(newer, full_check=True)
+    assert newer.opset_import[0].version == 18
