@@ -229,3 +229,16 @@ def test_metrics() -> None:
         assert found["rnnc_pool_max_streams"] == 3
         assert found["rnnc_pool_closed_total asked"] == 1
         assert 0 < found["rnnc_pool_run_seconds_total"] < 10
+
+
+def test_an_interrupt_of_whoever_runs_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with counter() as pool:
+        stream = pool.open()
+        with monkeypatch.context() as patch:
+            patch.setattr(pool._engine, "run", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pool.push(stream, ONE)
+        assert pool.push(stream, ONE) == 11

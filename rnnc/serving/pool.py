@@ -139,12 +139,15 @@ class StreamPool:
     def push(self, stream: Id, *xs: Any, timeout: float | None = None) -> Any:
         """Run a stream on its next frame of each input; the output, or a tuple of them.
 
-        After ``timeout`` seconds ``TimeoutError``; the frame is run all the same.
+        Where no batch is running, the caller's thread runs it. After ``timeout`` seconds of waiting for
+        another thread to do so it raises ``TimeoutError``; the frame is run all the same.
         """
-        return self.submit(stream, *xs).result(timeout)
+        answer = here()
+        self._submit(answer, stream, xs, helped=True)
+        return self._worker.help(answer.future, timeout)
 
     def submit(self, stream: Id, *xs: Any) -> Future[Any]:
-        """What ``push`` gives, in time: a future whose callbacks run in the pool's thread."""
+        """What ``push`` gives, in time; callbacks hold up the pool, and may not wait for it."""
         answer = here()
         self._submit(answer, stream, xs)
         future: Future[Any] = answer.future
@@ -163,8 +166,8 @@ class StreamPool:
         All are refused or none. Where one fails as it runs, the others have run.
         """
         answer = Answer(Future(), None, len(streams))
-        self._submit_many(answer, streams, xs)
-        return self._engine.together(answer.future.result(timeout))
+        self._submit_many(answer, streams, xs, helped=True)
+        return self._engine.together(self._worker.help(answer.future, timeout))
 
     async def apush_many(self, streams: Sequence[Id], *xs: Any) -> Any:
         """``push_many`` to await."""
@@ -244,20 +247,22 @@ class StreamPool:
                 self._engine.given[name][slot] = value
         self._metrics.opened += len(streams)
 
-    def _submit(self, answer: Answer, stream: Id, xs: tuple[Any, ...]) -> None:
+    def _submit(self, answer: Answer, stream: Id, xs: tuple[Any, ...], helped: bool = False) -> None:
         try:  # what _counting does, in less time
-            self._worker.submit(answer, (stream,), (self._gate.frames(xs),))
+            self._worker.submit(answer, (stream,), (self._gate.frames(xs),), helped)
         except RnncError as error:
             self._count(error)
             raise
 
-    def _submit_many(self, answer: Answer, streams: Sequence[Id], xs: tuple[Any, ...]) -> None:
+    def _submit_many(
+        self, answer: Answer, streams: Sequence[Id], xs: tuple[Any, ...], helped: bool = False
+    ) -> None:
         with self._counting():
             if not len(streams):
                 raise RnncError("push_many got no streams", hint="Name at least one.")
             if len(set(streams)) != len(streams):
                 raise RnncError("push_many got a stream twice", hint="Push its frames one after the other.")
-            self._worker.submit(answer, streams, self._gate.many(len(streams), xs))
+            self._worker.submit(answer, streams, self._gate.many(len(streams), xs), helped)
 
     @contextmanager
     def _counting(self) -> Iterator[None]:

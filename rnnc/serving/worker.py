@@ -1,10 +1,11 @@
-"""The worker: the one thread that runs a pool's batches, changes its states and gives answers."""
+"""The worker: runs a pool's batches, changes its states and gives answers, in one thread at a time."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from rnnc.errors import RnncError, StreamError, UnknownStream
@@ -18,10 +19,10 @@ DOWN = "the pool was shut down"
 
 
 class Worker:
-    """Runs an engine on what waits in ``turns``, batch after batch, in a thread of its own.
+    """Runs an engine on what waits in ``turns``, batch after batch, in a thread of its own or of who waits.
 
-    ``turns`` and ``metrics`` are touched while ``lock`` is held. States are touched by the thread alone, so
-    that whoever wants them has to ask :meth:`between`.
+    ``turns`` and ``metrics`` are touched while ``lock`` is held. The engine and its states are touched by
+    whose turn it is, so that whoever wants states has to ask :meth:`between`.
     """
 
     def __init__(
@@ -30,8 +31,8 @@ class Worker:
         self.engine, self.turns, self.metrics = engine, turns, metrics
         self.max_batch, self.idle = max_batch, idle
         self.lock = threading.Condition(threading.Lock())
+        self._turn = threading.Lock()
         self._asked: list[tuple[Callable[[], Any], Answer]] = []
-        self._batch: list[Request] = []
         self._closed = self._asleep = False
         self._next_sweep = 0.0
         self._thread = threading.Thread(target=self._serve, name="rnnc.StreamPool", daemon=True)
@@ -39,8 +40,14 @@ class Worker:
 
     # What callers' threads do
 
-    def submit(self, answer: Answer, ids: Sequence[Id], frames: Sequence[tuple[Frames, int | None]]) -> None:
-        """Let the frames of some streams wait, all or none."""
+    def submit(
+        self,
+        answer: Answer,
+        ids: Sequence[Id],
+        frames: Sequence[tuple[Frames, int | None]],
+        helped: bool = False,
+    ) -> None:
+        """Let the frames of some streams wait, all or none; :meth:`help` follows if it is ``helped``."""
         now = time.perf_counter()
         with self.lock:
             self.refuse_closed()
@@ -51,17 +58,28 @@ class Worker:
                     for place, (id, (arrays, steps)) in enumerate(zip(ids, frames, strict=True))
                 ]
             )
-            if self._asleep:
+            if self._asleep and not helped:
                 self.lock.notify()
 
+    def help(self, future: Future[Any], timeout: float | None = None) -> Any:
+        """What a future gives, waited for by running batches where nobody else does."""
+        while not future.done() and self._turn.acquire(blocking=False):
+            try:
+                self._round()
+            finally:
+                self._turn.release()
+        with self.lock:
+            if self._asleep and self._due():
+                self.lock.notify()
+        return future.result(timeout)
+
     def between(self, chore: Callable[[], Any]) -> Any:
-        """What ``chore`` gives, run by the thread between two batches, ``lock`` held."""
+        """What ``chore`` gives, run between two batches, ``lock`` held."""
         answer = here()
         with self.lock:
             self.refuse_closed()
             self._asked.append((chore, answer))
-            self.lock.notify()
-        return answer.future.result()
+        return self.help(answer.future)
 
     def close(self, id: Id) -> None:
         """Close a stream, and refuse what waits of it."""
@@ -93,27 +111,33 @@ class Worker:
             self.lock.notify()
         self._thread.join()
 
-    # What the thread does
+    # What is done in turns
 
     def _serve(self) -> None:
         try:
             while not self._closed:
-                self._round()
+                with self.lock:
+                    if not (self._due() or self._closed):
+                        self._asleep = True
+                        self.lock.wait(self.idle and self.idle / 4)
+                        self._asleep = False
+                with self._turn:
+                    self._round()
         finally:
-            with self.lock:
+            with self._turn, self.lock:
                 self._closed = True
-                left = [r for stream in self.turns.open_streams.values() for r in stream.waiting]
-                refused = _refused([*self._batch, *left], DOWN)
+                streams = list(self.turns.open_streams.values())
+                refused = _refused([r for stream in streams for r in self.turns.close(stream)], DOWN)
                 refused += [answer for _, answer in self._asked if answer.put(StreamError(DOWN))]
             settle(refused)
 
+    def _due(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._asked or self.turns.waiting)
+
     def _round(self) -> None:
-        """Wait for something to do and do it: what is asked for between batches, then a batch."""
+        """Do what is due: what is asked for between batches, then a batch."""
         with self.lock:
-            if not (self._asked or self.turns.waiting or self._closed):
-                self._asleep = True
-                self.lock.wait(self.idle and self.idle / 4)
-                self._asleep = False
             if self.turns.clock() >= self._next_sweep:
                 self.expire()
             asked, self._asked = self._asked, []
@@ -122,15 +146,21 @@ class Worker:
                     answer.put(chore())
                 except Exception as error:  # noqa: BLE001  (it belongs to whoever asked)
                     answer.put(error)
-            batch = self._batch = self.turns.take(self.max_batch, self.engine.any_steps)
+            batch = self.turns.take(self.max_batch, self.engine.any_steps)
         settle(answer for _, answer in asked)
         if not batch:
             return
-        self._change([(r.stream.slot, r.before) for r in batch if r.before is not None])
-        outcomes = self._outcomes(batch)
+        outcomes: list[Any] | None = None
+        try:
+            self._change([(r.stream.slot, r.before) for r in batch if r.before is not None])
+            outcomes = self._outcomes(batch)
+        finally:  # whatever happens, an interrupt of the thread that helps too
+            self._finish(batch, outcomes or [StreamError("the run was interrupted") for _ in batch])
+
+    def _finish(self, batch: Sequence[Request], outcomes: Sequence[Any]) -> None:
+        """Answer a batch, and let its streams have another turn."""
         now = time.perf_counter()
         with self.lock:
-            self._batch = []
             self.turns.back(batch)
             self.metrics.latency.observe([now - request.since for request in batch])
             self.metrics.batch.observe([len(batch)])
