@@ -47,8 +47,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class UnfuseGates(Pass):
-    """One product for each activation, in the bodies of regions; and ``outside`` of them, where a product
-    that is parted has weights of its own for every time it is written."""
+    """One product for each activation, in the bodies of regions.
+
+    With ``outside``, outside of them too, where a parted product has weights of its own for each time that it
+    is written.
+    """
 
     name: ClassVar[str] = "unfuse-gates"
     needs: ClassVar[frozenset[str]] = frozenset({TYPED})

@@ -55,6 +55,7 @@ CELLS = {
     "MinimalGatedUnit": cells.MinimalGatedUnit(N, 4),
     "leaky": leaky(N, 4),
     "GatedDeltaNet": zoo.GatedDeltaNet(N, 4, 3),
+    "DiagonalSSM": zoo.DiagonalSSM(N, 3, 4),
 }
 
 #: How many steps, and how many of them each sequence has: some with none, all with none, one alone, no steps.
