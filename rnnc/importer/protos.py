@@ -246,7 +246,8 @@ def evaluated(node: NodeProto, inputs: Sequence[Item], opset: int) -> list[Item]
         return None
     with np.errstate(all="ignore"):
         room = _room(node.op_type, arrays) if node.op_type in ENLARGING else 0.0
-    if not sum(a.size for a in arrays) + room <= FOLDED:
+    largest = sorted(a.size for a in arrays)[-2:]  # an op of two may give as many as all pairs of theirs
+    if not sum(a.size for a in arrays) + room <= FOLDED or prod(largest) > FOLDED**1.5:
         return None
     named = [(name, i.array) for name, i in zip(node.input, inputs, strict=True) if isinstance(i, Known)]
     feeds = dict(named)
