@@ -13,8 +13,8 @@ from torch import nn
 class LayerNormLSTM(nn.Module):  # type: ignore[misc]
     """One step of an LSTM with layer normalisation, as in the paper of Ba et al.
 
-    Its recurrent gains start below 1: with random weights it would be chaotic, and float32 then leaves float64
-    by 1e-4 and more within 300 steps, in PyTorch itself.
+    Its recurrent gains start below 1: with random weights it would be chaotic, and float32 then leaves
+    float64 by 1e-4 and more within 300 steps, in PyTorch itself.
     """
 
     def __init__(self, size: int = 6, hidden: int = 10) -> None:
