@@ -53,8 +53,14 @@ def steps(graph: Any, x: np.ndarray) -> np.ndarray:
     return np.stack([stream.push(frame) for frame in x])
 
 
-@pytest.mark.parametrize("exporter", ["torchscript", pytest.param("dynamo", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", [n for n in MODULES if "cell" not in n])
+@pytest.mark.parametrize(
+    ("name", "exporter"),
+    [
+        *((n, "torchscript") for n in MODULES if "cell" not in n),
+        pytest.param("convolutions, LSTM stack", "dynamo", marks=pytest.mark.slow),
+        pytest.param("projected LSTM", "dynamo", marks=pytest.mark.slow),
+    ],
+)
 def test_sequence_modules(name: str, exporter: str) -> None:
     subject = MODULES[name]
     module = subject.made()
@@ -72,14 +78,13 @@ def test_sequence_modules(name: str, exporter: str) -> None:
             rnnc.compile(graph, "step")
 
 
-@pytest.mark.parametrize("exporter", ["torchscript", pytest.param("dynamo", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("state", [2, ("h", "c"), {1: "h", 2: "c"}, {1: 1, 2: 2}])
-def test_step_modules(state: Any, exporter: str) -> None:
+def test_step_modules(state: Any) -> None:
     subject = MODULES["LayerNorm-LSTM cell"]
     module = subject.made()
     x, h, c = subject.example(9, 3), torch.zeros(3, 10), torch.zeros(3, 10)
     example = (x[0, :1], h[:1], c[:1])  # a batch of one
-    graph = rnnc.from_torch(module, example, state=state, exporter=exporter)
+    graph = rnnc.from_torch(module, example, state=state)
     wanted = []
     with torch.no_grad():
         for frame in x:
@@ -105,7 +110,7 @@ def test_loops_in_python_have_any_length(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ROLLS)
+@pytest.mark.parametrize("name", ["LayerNorm-LSTM, batch first, last", "LSTMCell from 0.5"])
 def test_the_other_exporter_writes_loops_that_roll_up_too(name: str) -> None:
     roll = ROLLS[name]
     module = roll.made()
@@ -182,13 +187,12 @@ def test_states_of_a_recurrent_module_are_states() -> None:
     np.testing.assert_allclose(steps(graph, x.numpy()), wanted, atol=CLOSE)
 
 
-@pytest.mark.parametrize("exporter", ["torchscript", pytest.param("dynamo", marks=pytest.mark.slow)])
-def test_the_module_is_left_as_it_was(exporter: str) -> None:
+def test_the_module_is_left_as_it_was() -> None:
     subject = MODULES["convolutions, LSTM stack"]
     module = subject.made().train()
     module.lstm.eval()
     before = {n: t.clone() for n, t in module.state_dict().items()}
-    rnnc.from_torch(module, subject.example(5, 2), time=1, exporter=exporter)
+    rnnc.from_torch(module, subject.example(5, 2), time=1)
     assert [module.norm.training, module.lstm.training, module.mask.training] == [True, False, True]
     assert "forward" not in module.lstm.__dict__
     assert all(bool((t == before[n]).all()) for n, t in module.state_dict().items())
@@ -231,8 +235,5 @@ def test_what_cannot_be_read_says_why() -> None:
 
 def test_without_torch(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in [n for n in sys.modules if n.startswith("rnnc.pytorch")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(vars(rnnc), "from_torch", raising=False)
     with pytest.raises(MissingExtra, match="PyTorch"):
         rnnc.from_torch(None, ())

@@ -27,7 +27,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 #: What a page takes that is not of the test's own: a library, or a server in its place.
-NEEDS = {"triton.md": "tritonclient.grpc", "deploy.md": "tritonclient.grpc", "first-model.md": "torch"}
+NEEDS = {
+    "triton.md": "tritonclient.grpc",
+    "deploy.md": "tritonclient.grpc",
+    "first-model.md": "torch",
+    "import-pytorch.md": "torch",
+}
 
 #: Where a page looks for a server of Triton's.
 TRITON = "localhost:8001"
