@@ -13,6 +13,7 @@ import io
 import linecache
 import re
 import shlex
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 #: What a page takes that is not of the test's own: a library, or a server in its place.
-NEEDS = {"triton.md": "tritonclient.grpc", "deploy.md": "tritonclient.grpc", "first-model.md": "torch"}
+NEEDS = {
+    "triton.md": "tritonclient.grpc",
+    "deploy.md": "tritonclient.grpc",
+    "first-model.md": "torch",
+    "import-pytorch.md": "onnxscript",
+}
 
 #: Where a page looks for a server of Triton's.
 TRITON = "localhost:8001"
@@ -42,8 +48,10 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def run_python(code: str, page: str, names: dict[str, Any]) -> str:
     """What a block prints. One that trains is left out where PyTorch is not installed."""
-    if "import torch" in code and not find_spec("torch"):
-        return ""
+    if "import torch" in code:
+        if not find_spec("torch"):
+            return ""
+        import_module("torch").set_num_threads(1)  # others may wait for the processors too
     if file := FILE.match(code):
         page = str(Path(file[1]).resolve())
         Path(page).write_text(code, encoding="utf-8")
