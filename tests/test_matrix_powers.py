@@ -149,7 +149,7 @@ def test_powers_that_would_overflow_are_not_chosen() -> None:
     [
         ("%0 = mul(a, h1) | h = add(%0, p)", "every unit sees only itself"),
         ("%0 = matmul(h1, A) | %1 = tanh(%0) | h = add(%1, p)", "reads what the loop computes otherwise"),
-        ("%0 = matmul(h1, A) | h = mul(%0, p)", "state h reads h"),
+        ("%0 = matmul(h1, A) | h = mul(%0, p)", "state h is no sum of products"),
         ("h = matmul(h1, A)", "the loop reads no stream"),
     ],
 )  # fmt: skip
