@@ -32,6 +32,7 @@ NEEDS = {
     "triton.md": "tritonclient.grpc",
     "deploy.md": "tritonclient.grpc",
     "first-model.md": "torch",
+    "python.md": "torch",
     "import-pytorch.md": "onnxscript",
 }
 
