@@ -59,8 +59,10 @@ class SequenceFile:
 
     def _rolled(self, function: Graph, reader: Reader, roll: Roll) -> tuple[Graph, Reader, dict[str, State]]:
         """The function read again, with a loop for the copies of its step."""
-        rolled = Rolled(function, roll)
-        if not rolled.starts_right():
+        rolled = next(
+            (r for r in (Rolled(function, roll.sunk()), Rolled(function, roll)) if r.agrees()), None
+        )
+        if rolled is None:
             raise FormError(
                 f"{self.file.shown} is written out step by step, and its first step is not like the others",
                 hint="Export it with the initial states as inputs, and name these with --state.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,8 +43,8 @@ class Rolled:
             init = body.add("init", type=kind, name=state.source)
             delays[place] = body.add("delay", init, init, type=kind, k=1)
             self.states.append((state, place))
-        for place, v in enumerate(roll.values):
-            node = source[v]
+        for place in roll.order():
+            node = source[roll.values[place]]
             reads = []
             for o in roll.operands[place]:
                 match o:
@@ -116,46 +115,16 @@ class Rolled:
             found[last] = b("squeeze", end, axes=(0,))
         return found
 
-    def starts_right(self) -> bool:
-        """Whether the step, run from zeros, gives what the first copy gives, on random numbers."""
-        roll, graph = self.roll, self.source.copy()
-        if all(init is not None for init in roll.inits.values()):
-            return True
-        b = Builder(graph)
-        mine: dict[int, str] = {}
-        for place, v in enumerate(roll.values):
-            reads, node = [], graph[v]
-            for o in roll.operands[place]:
-                match o:
-                    case Inner(place=p, ago=ago):
-                        kind = graph.type(roll.values[p])
-                        zero = b("expand", b.const(0, kind.dtype), shape=kind.shape)
-                        reads.append(zero if ago else mine[p])
-                    case Outer(value=name):
-                        reads.append(name)
-                    case Frame(sequence=sequence, axis=axis):
-                        reads.append(b("slice", sequence, axis=axis, start=0, stop=1))
-            frame = roll.operands[place] and isinstance(roll.operands[place][0], Frame)
-            mine[place] = reads[0] if frame else graph.add(node.op, *reads, type=node.type, **node.attrs)
-        pairs = self._first(mine)
+    def agrees(self) -> bool:
+        """Whether the loop gives what its copies give, on random numbers: the first step is checked so."""
+        graph = self.source.copy()
+        pairs = list(self.add(graph).items())
         graph.outputs = {f"y{i}": v for i, v in enumerate(v for pair in pairs for v in pair)}
-        values = _evaluated(graph, len(roll.levels))
+        values = _evaluated(graph, len(self.roll.levels))
         return all(
-            values[a].shape == values[c].shape and np.allclose(values[a], values[c], atol=CLOSE)
-            for a, c in pairs
+            values[a].shape == values[b].shape and np.allclose(values[a], values[b], atol=CLOSE)
+            for a, b in pairs
         )
-
-    def _first(self, mine: Mapping[int, str]) -> list[tuple[str, str]]:
-        """What is read of the first step, as the step gives it, and as the first copy does."""
-        roll, source = self.roll, self.source
-        pairs = []
-        for place, v in enumerate(roll.values):
-            for o, read in zip(roll.operands[place], source.operands(v), strict=True):
-                if isinstance(o, Inner) and o.ago:
-                    pairs.append((mine[o.place], read))
-        for stack, (place, _) in roll.stacks.items():
-            pairs.append((mine[place], source.operands(stack)[0]))
-        return pairs
 
 
 def _joined(b: Builder, y: str, axis: int) -> str:
