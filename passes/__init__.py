@@ -29,6 +29,7 @@ from rnnc.passes import (  # isort: skip - in the order in which to read them
     native_gru as native_gru,
     native_rnn as native_rnn,
     linear_attention as linear_attention,
+    running_sum as running_sum,
     linear_chunks as linear_chunks,
     matrix_powers as matrix_powers,
     scan as scan,

@@ -22,6 +22,7 @@ from rnnc.passes.matrix_powers import MatrixPowers
 from rnnc.passes.native_gru import NativeGRU
 from rnnc.passes.native_lstm import NativeLSTM
 from rnnc.passes.native_rnn import NativeRNN
+from rnnc.passes.running_sum import RunningSum
 from rnnc.pipeline import Pass
 from rnnc.plans import Plan, Refusal
 from rnnc.remarks import Remark, remark
@@ -32,6 +33,7 @@ NATIVE: tuple[Plan, ...] = (NativeLSTM(), NativeGRU(), NativeRNN())
 SAID = {plan.name: (f"an ONNX {plan.name.upper()}", f"one ONNX {plan.name.upper()}") for plan in NATIVE}
 SAID[LinearAttention.name] = ("a matrix memory", "one LinearAttention")
 SAID[LinearChunks.name] = ("a linear recurrence", "a linear recurrence in chunks")
+SAID[RunningSum.name] = ("a running sum", "one CumSum")
 SAID[MatrixPowers.name] = ("a recurrence of a constant matrix", "one by powers of its matrix, in chunks")
 
 
@@ -46,7 +48,10 @@ class Recognize(Pass):
         """Add each matching plan's result as an alternative of its region."""
         for region in graph.find("region"):
             deep = levels(self.T)
-            attach(graph, region, (*NATIVE, LinearAttention(), LinearChunks(deep), MatrixPowers(deep)))
+            # Of the many loops that are no sums, nothing is learned by saying so.
+            sums = (RunningSum(),) if not isinstance(RunningSum().match(graph, region), Refusal) else ()
+            parallel: tuple[Plan, ...] = (LinearAttention(), *sums, LinearChunks(deep), MatrixPowers(deep))
+            attach(graph, region, (*NATIVE, *parallel))
 
 
 def attach(graph: Graph, region: str, plans: tuple[Plan, ...] = NATIVE) -> None:

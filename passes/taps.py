@@ -196,6 +196,12 @@ def _outside(b: Builder, past: Past) -> list[tuple[str, int]]:
     return [(b("unsqueeze", v, axes=(0,)) if k == 1 else v, k) for v, k in stacks]
 
 
+def reversed_outside(b: Builder, past: Past) -> str:
+    """All steps before a stream, the oldest first."""
+    parts = [_reversed(b, init, k) for init, k in reversed(_outside(b, past))]
+    return b("concat", *parts, axis=0) if len(parts) > 1 else parts[0]
+
+
 def _reversed(b: Builder, stack: str, k: int) -> str:
     """Steps in the opposite order."""
     return b("slice", stack, axis=0, start=k - 1, stop=None, step=-1) if k > 1 else stack

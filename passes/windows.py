@@ -5,6 +5,9 @@
     y: f32[T*B, O, 1] = conv(%1, w)                         %2: f32[B, O, T+1] = conv(%1, w) {pads = (1, 0)}
                                                             y: f32[T*B, O, 1] = …       %2 with time first
 
+Evenly spaced steps that are joined, ``concat(shift(x, …) {k = 4}, shift(x, …) {k = 2}, x)``, are a
+window as well: a convolution of each channel for itself then is one along the line, with dilations.
+
 Each window overlaps those beside it, and so would be computed with, and held, as often as it is long. Of what
 lies between a history and its readers, what appends a step to its window makes a longer window, and a slice a
 shorter one; the state after the run is the end of the line.
@@ -23,7 +26,7 @@ from rnnc.ops.shape import concat, reshape, slice_, transpose
 from rnnc.ops.time import final, window
 from rnnc.passes._registers import number
 from rnnc.passes.algebra import bounds, slice_of_slice
-from rnnc.passes.taps import step_type
+from rnnc.passes.taps import past, reversed_outside, step_type
 from rnnc.pipeline import ACYCLIC, Pass
 from rnnc.rewrite import Rules, Value, Var, apply_rules, attribute, rewrite, ruleset, sweep
 
@@ -159,12 +162,41 @@ def _seen(graph: Graph, value: str) -> tuple[str, str, int] | None:
     return v, whole(b, init, step_type(graph, moved), 1), axis
 
 
+def _tapped(graph: Graph, value: str) -> tuple[str, str, int, int] | None:
+    """The stream, what stands before it, the axis, and how many steps lie between two taps.
+
+    So it is if ``value`` joins evenly spaced steps of a stream, each of one element.
+    """
+    parts, axis = graph.operands(value), graph[value].attrs.get("axis")
+    if graph[value].op != "concat" or len(parts) < 2 or not axis:
+        return None
+    v = parts[-1]
+    pasts = [past(graph, p) for p in parts[:-1]]
+    apart = pasts[-1].offset
+    offsets = [apart * k for k in range(len(pasts), 0, -1)]
+    if apart < 1 or any(p.value != v for p in pasts) or [p.offset for p in pasts] != offsets:
+        return None
+    longest = pasts[0].keys(graph)
+    if graph.type(v).shape[axis] != 1 or any(p.keys(graph) != longest[: p.offset] for p in pasts):
+        return None
+    b = Builder(graph, like=value)
+    held, k = reversed_outside(b, pasts[0]), pasts[0].offset
+    shape = graph.type(held).shape
+    moved = b("transpose", held, perm=(*range(1, axis), 0, *range(axis, len(shape))))
+    return v, b("reshape", moved, shape=(*shape[1:axis], k, *shape[axis + 1 :])), axis, apart
+
+
 def _convolve(graph: Graph, value: str) -> None:
     """Let a convolution of windows see the line that they are windows of, if it moves along it evenly."""
     folded, *weights = graph.operands(value)
     seen = graph.operands(folded)[0] if graph[folded].op == "reshape" else folded
     whole_line = graph.operands(seen)[0] if graph[seen].op == "slice" else seen
     found_seen = _seen(graph, whole_line)
+    # Taps that a convolution all mixes are one product, which costs less; each channel's own are none.
+    grouped = (attribute(graph[value], "group") or 1) > 1 and seen == whole_line
+    spaced = _tapped(graph, whole_line) if grouped and found_seen is None else None
+    if spaced is not None:
+        found_seen = spaced[:3]
     if found_seen is None:
         return
     v, held, at = found_seen
@@ -183,6 +215,13 @@ def _convolve(graph: Graph, value: str) -> None:
     strides[axis] = size if each == 1 else strides[axis]
     if turned and each > 1:
         return
+    if spaced:
+        dilations = list(given["dilations"] or (1,) * n)
+        reach = (number(graph.type(weights[0]).shape[axis + 2]) - 1) * dilations[axis] + 1
+        if reach != graph.type(whole_line).shape[at]:
+            return
+        dilations[axis] *= spaced[3]
+        given["dilations"] = tuple(dilations)
     # onnxruntime refuses to convolve without a single window, as there is if T = 0: there is one more.
     pads[axis] = strides[axis]
     b = Builder(graph, like=(value, seen))

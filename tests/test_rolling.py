@@ -16,10 +16,16 @@ STEPS = 6
 
 
 def unrolled(steps: int, *, folded: bool, stacked: bool = True, odd: bool = False) -> onnx.ModelProto:
-    """A tanh layer of ``steps`` steps; ``folded`` leaves the first product, which is zero, out."""
-    nodes, outputs = [], []
+    """A tanh layer of ``steps`` steps; ``folded`` leaves the first product, which is zero, out.
+
+    The second step reads the weight by another name, as where an exporter shares equal ones.
+    """
+    nodes, outputs = [node("Identity", "w", "same")], []
     for t in range(steps):
-        nodes += [node("Gather", f"x t{t}", f"x{t}", axis=0), node("MatMul", f"x{t} w", f"a{t}")]
+        nodes += [
+            node("Gather", f"x t{t}", f"x{t}", axis=0),
+            node("MatMul", f"x{t} {'same' if t == 1 else 'w'}", f"a{t}"),
+        ]
         before = f"h{t - 1}" if t else "h"
         if t or not folded:
             nodes += [node("MatMul", f"{before} u", f"b{t}"), node("Add", f"a{t} b{t}", f"s{t}")]
@@ -32,8 +38,8 @@ def unrolled(steps: int, *, folded: bool, stacked: bool = True, odd: bool = Fals
     else:
         nodes.append(node("MatMul", f"h{steps - 1} v", "y"))
     numbers = [numpy_helper.from_array(np.array(t), f"t{t}") for t in range(steps)]
-    start = numpy_helper.from_array(np.full((2, 5), 0.0 if folded else 0.25, np.float32), "h")
-    weights = [weight("w", 4, 5), weight("u", 5, 5), weight("v", 5, 3), ints("zero", 0), start, *numbers]
+    start = numpy_helper.from_array(np.full((2, 32), 0.0 if folded else 0.25, np.float32), "h")
+    weights = [weight("w", 4, 32), weight("u", 32, 32), weight("v", 32, 3), ints("zero", 0), start, *numbers]
     graph = helper.make_graph(
         nodes,
         "unrolled",
@@ -69,7 +75,7 @@ def _seeded(steps: int, **options) -> onnx.ModelProto:
         if tensor.name in "wuv":
             shape = tuple(tensor.dims)
             rng = np.random.default_rng([ord(tensor.name)])
-            array = rng.uniform(-0.5, 0.5, shape).astype(np.float32)
+            array = rng.uniform(-0.2, 0.2, shape).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     return made
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 import onnx
 
@@ -26,19 +27,32 @@ def choose_opset(graphs: Iterable[Graph], told: int | None) -> int:
     if told is not None and not OLDEST <= told <= newest:
         raise FormError(f"opset {told} is not one of those that are written, {OLDEST} to {newest}")
     candidates = tuple(range(OLDEST, newest + 1)) if told is None else (told,)
-    for graph in graphs:
-        for value in needed(graph, graph.roots()):
-            node = graph[value]
-            if node.op == "opaque":
-                candidates = _of_piece(node, candidates)
-            elif not OPS[node.op].structural:
-                kinds = (graph[o].type for o in graph.operands(value))
-                dtypes = tuple(k.dtype if isinstance(k, TensorType) else "" for k in kinds)
-                fits = _having(OPS[node.op], dtypes, candidates)
-                if not fits:
-                    _refuse(OPS[node.op], candidates, told, _place(node))
-                candidates = fits
-    return candidates[0]
+    needs = [(node, dtypes) for graph in graphs for node, dtypes in _needs(graph)]
+    for opset in candidates:
+        if all(_fitting(node, dtypes, (opset,)) for node, dtypes in needs):
+            return opset
+    for node, dtypes in needs:
+        fits = _fitting(node, dtypes, candidates)
+        if not fits:
+            _refuse(node, candidates, told)
+        candidates = fits
+    raise AssertionError("what fits no opset is refused")
+
+
+def _needs(graph: Graph) -> Iterator[tuple[Node, tuple[str, ...]]]:
+    """The nodes that ONNX must have a form of, with the element types of what they read."""
+    for value in needed(graph, graph.roots()):
+        node = graph[value]
+        if node.op == "opaque" or not OPS[node.op].structural:
+            kinds = (graph[o].type for o in graph.operands(value))
+            yield node, tuple(k.dtype if isinstance(k, TensorType) else "" for k in kinds)
+
+
+def _fitting(node: Node, dtypes: tuple[str, ...], candidates: tuple[int, ...]) -> tuple[int, ...]:
+    """The opsets in which a node means what it does."""
+    if node.op == "opaque":
+        return tuple(o for o in candidates if foreign.in_opset(node.attrs["piece"], o) is not None)
+    return _having(OPS[node.op], dtypes, candidates)
 
 
 def _place(node: Node) -> Loc | None:
@@ -76,7 +90,15 @@ def _takes(op: Op, dtypes: tuple[str, ...], opset: int) -> bool:
 _SPELLED = {"f32": "float", "f64": "double"}
 
 
-def _refuse(op: Op, candidates: tuple[int, ...], told: int | None, loc: Loc | None) -> None:
+def _refuse(node: Node, candidates: tuple[int, ...], told: int | None) -> NoReturn:
+    loc, op = _place(node), OPS[node.op]
+    if node.op == "opaque":
+        what, written = node.attrs["what"], foreign.opset_of(node.attrs["piece"])
+        raise FormError(
+            f"{what} of opset {written} of ONNX means something else in opset {candidates[-1]}",
+            hint="Compile with the opset of the file, or without one.",
+            loc=loc,
+        )
     if not op.forms:
         raise FormError(f"{op.name} has no form in ONNX: the pipeline must lower it", loc=loc)
     first = min(f.since for f in op.forms)
@@ -87,17 +109,3 @@ def _refuse(op: Op, candidates: tuple[int, ...], told: int | None, loc: Loc | No
         hint=f"It came with opset {first}: give that, or none.",
         loc=loc,
     )
-
-
-def _of_piece(node: Node, candidates: tuple[int, ...]) -> tuple[int, ...]:
-    """The opsets in which a piece of somebody's ONNX means what it did."""
-    what, piece = node.attrs["what"], node.attrs["piece"]
-    fits = tuple(o for o in candidates if foreign.in_opset(piece, o) is not None)
-    if not fits:
-        written = foreign.opset_of(piece)
-        raise FormError(
-            f"{what} of opset {written} of ONNX means something else in opset {candidates[-1]}",
-            hint="Compile with the opset of the file, or without one.",
-            loc=_place(node),
-        )
-    return fits

@@ -190,7 +190,7 @@ def _both(inferred: TypeProto | None, stated: TypeProto | None) -> TypeProto | N
     both = TypeProto()
     both.CopyFrom(inferred)
     for mine, theirs in zip(both.tensor_type.shape.dim, b.shape.dim, strict=True):
-        if not mine.HasField("dim_value") and theirs.WhichOneof("value"):
+        if not mine.WhichOneof("value") and theirs.WhichOneof("value"):
             mine.CopyFrom(theirs)
     return both
 

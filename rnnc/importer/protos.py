@@ -198,7 +198,7 @@ class Dims:
             found = dim(text)
         except ValueError:
             return self.named(text)
-        return found
+        return found if isinstance(found, Poly) else self.named(text)
 
     def named(self, text: str) -> Dim:
         """A size with a name of its own, ``text`` or one like it."""

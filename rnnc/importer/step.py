@@ -30,8 +30,25 @@ class StepFile:
 
     # -- the graph ----------------------------------------------------------------------------------------
     def graph(self) -> Graph:
-        """The stream graph, sizes that the states leave open found by what becomes of them."""
-        bound: dict[str, Dim] = {}
+        """The stream graph, sizes that the states leave open found by what becomes of them.
+
+        Exporters may call the batch differently in every input: where the sizes as they are called do not
+        meet, those that may be the batch are.
+        """
+        try:
+            return self._bound({})
+        except FileError as error:
+            one_batch = self._one_batch()
+            if len(one_batch) < 2:
+                raise
+            try:
+                return self._bound(one_batch)
+            except FileError:
+                raise error from None
+
+    def _bound(self, bound: Mapping[str, Dim]) -> Graph:
+        """The stream graph with sizes bound, and others by what becomes of the states."""
+        bound = dict(bound)
         for _ in range(8):
             graph, open_ = self._read(bound)
             if not open_:
@@ -68,6 +85,16 @@ class StepFile:
 
     def _types(self, bound: Mapping[str, Dim]) -> dict[str, TensorType]:
         """The types of the inputs; the size that all streams have first is the batch."""
+        dims, types = self._stated()
+        first = {kind.shape[:1] for name, kind in types.items() if name in self._streams()}
+        env = dict(bound)
+        if len(first) == 1 and (lead := next(iter(first))) and isinstance(lead[0], Poly):
+            env.setdefault(str(lead[0]), dim("B"))
+        self._params = dict(bound) | {p: substitute(d, env) for p, d in dims.known.items()}
+        return {n: t.substitute(env) for n, t in types.items()}
+
+    def _stated(self) -> tuple[Dims, dict[str, TensorType]]:
+        """The types of the inputs as the file states them."""
         dims = Dims()
         types: dict[str, TensorType] = {}
         for name, info in self.file.inputs.items():
@@ -75,14 +102,18 @@ class StepFile:
             if kind is None:
                 raise FileError(f"the input {name!r} has no shape", hint="State it in the file.")
             types[name] = kind
-        states = set(self.file.state.values())
-        others = {*states, *self.file.constants, *self.file.given}
-        first = {kind.shape[:1] for name, kind in types.items() if name not in others}
-        env = dict(bound)
-        if len(first) == 1 and (lead := next(iter(first))) and isinstance(lead[0], Poly):
-            env.setdefault(str(lead[0]), dim("B"))
-        self._params = {p: substitute(d, env) for p, d in dims.known.items()}
-        return {n: t.substitute(env) for n, t in types.items()}
+        return dims, types
+
+    def _streams(self) -> set[str]:
+        others = {*self.file.state.values(), *self.file.constants, *self.file.given}
+        return self.file.inputs.keys() - others
+
+    def _one_batch(self) -> dict[str, Dim]:
+        """The batch for each size with a name that may be it: the first of a stream, any of another input."""
+        streams, (_, types) = self._streams(), self._stated()
+        taken = {str(d) for n in streams for d in types[n].shape[1:]}
+        open_ = {str(d) for n, t in types.items() for d in t.shape[: 1 if n in streams else None]}
+        return {d: dim("B") for d in sorted(open_ - taken) if d.isidentifier()}
 
     def _sources(
         self, graph: Graph, reader: Reader, types: Mapping[str, TensorType]
@@ -125,7 +156,7 @@ class StepFile:
                 continue
             if value == delay.name:
                 unchanging = f"the state {before!r} never changes: {after!r} is what came in"
-                warnings.warn(unchanging, RuntimeWarning, stacklevel=5)
+                warnings.warn(unchanging, RuntimeWarning, stacklevel=6)
             graph.connect(value, delay.name, 0)
             finals[self.file.paths.get(before, self.file.called[before])] = value
         return finals, open_
@@ -138,7 +169,7 @@ class StepFile:
             delay = reader.items[before]
             if isinstance(delay, Value) and delay.name not in needed:
                 idle = f"the state {before!r} has no effect: no output depends on it"
-                warnings.warn(idle, RuntimeWarning, stacklevel=5)
+                warnings.warn(idle, RuntimeWarning, stacklevel=6)
 
 
 def _bindings(found: TensorType, wanted: TensorType, after: str, before: str) -> dict[str, Dim]:

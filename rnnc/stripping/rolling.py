@@ -187,9 +187,15 @@ class _Reading:
 
 
 def _first_of_equal(graph: Graph) -> dict[str, str]:
-    """For each value the first that is equal to it."""
+    """For each value the first that is equal to it; weights are by their elements."""
     first: dict[int, str] = {}
-    return {v: first.setdefault(number, v) for v, number in congruence(graph).items()}
+    found = {v: first.setdefault(number, v) for v, number in congruence(graph).items()}
+    arrays = {v: np.asarray(a) for v, a in graph.interface.params.items() if v in graph}
+    arrays |= {v: graph[v].attrs["value"] for v in graph.find("const")}
+    weights: dict[object, str] = {}
+    for v, a in arrays.items():
+        found[v] = weights.setdefault((graph.type(v), a.shape, a.tobytes()), v)
+    return found
 
 
 def _alike(graph: Graph, v: str, w: str) -> bool:

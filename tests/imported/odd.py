@@ -66,6 +66,20 @@ def named_batch(w: Writer) -> StepModel:
 
 
 @odd
+def batch_named_anew(w: Writer) -> StepModel:
+    """A batch that has another name in every tensor, as converters give them, and one that is a number."""
+    x, h, c = w.input("x", ["-1", 1, 3]), w.input("h", ["unk__7", 4]), w.input("c", ["unk__8", 4])
+    weights = w.drawn(1, 16, 3), w.drawn(1, 16, 4), w.drawn(1, 32)
+    turned = w.op("Transpose", x, perm=[1, 0, 2])
+    states = w.unsqueeze(h, 0), w.unsqueeze(c, 0)
+    y, h, c = w.op("LSTM", turned, *weights, "", *states, outputs=3, hidden_size=4)
+    w.output("y", w.squeeze(y, 1), [1, "unk__9", 4])
+    w.output("h_out", w.squeeze(h, 0), ["unk__10", 4])
+    w.output("c_out", w.squeeze(c, 0), ["unk__11", 4])
+    return model(w, ("h_out", "h"), ("c_out", "c"))
+
+
+@odd
 def both_ways(w: Writer) -> StepModel:
     """A bidirectional LSTM of one step, both directions of which go on."""
     x, h, c = w.input("x", [1, 1, 3]), w.input("h", [2, 1, 4]), w.input("c", [2, 1, 4])

@@ -205,3 +205,21 @@ def test_a_piece_is_brought_to_the_opset_that_the_rest_needs(tmp_path: Path) -> 
     newer = rnnc.compile(graph, opset=18).proto
     checker.check_model(newer, full_check=True)
     assert newer.opset_import[0].version == 18
+
+
+def test_a_size_that_only_the_file_names_is_that_of_the_state(tmp_path: Path) -> None:
+    """As in what onnxruntime's quantizer writes."""
+    nodes = [
+        helper.make_node("Add", ["x", "h"], ["s"]),
+        helper.make_node("QuantizeLinear", ["s", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["h_out"]),
+        helper.make_node("Neg", ["h_out"], ["y"]),
+    ]
+    weights = {"scale": np.float32(1 / 64), "zero": np.uint8(128)}
+    shapes: tuple[Any, Any] = (
+        {"x": ["B", 3], "h": ["B", 3]},
+        {"y": ["n", 3], "h_out": ["Add_dim_0", 3]},
+    )
+    graph = imported(model(nodes, *shapes, weights), tmp_path, state={"h_out": "h"})
+    x = np.round(8 * draw(5, 2, 3)) / 64
+    np.testing.assert_array_equal(session(rnnc.compile(graph)).run(None, {"x": x})[0], -np.cumsum(x, axis=0))
