@@ -20,6 +20,7 @@ from rnnc.stripping import strip
 from rnnc.stripping.places import STEPS, TIME
 from rnnc.stripping.rolled import Rolled
 from rnnc.stripping.rolling import Roll, find
+from rnnc.stripping.shifting import shifted
 from rnnc.types import TensorType
 
 
@@ -59,8 +60,9 @@ class SequenceFile:
 
     def _rolled(self, function: Graph, reader: Reader, roll: Roll) -> tuple[Graph, Reader, dict[str, State]]:
         """The function read again, with a loop for the copies of its step."""
-        rolled = Rolled(function, roll)
-        if not rolled.starts_right():
+        ways = (Rolled(function, r) for r in (shifted(function, roll), roll))
+        rolled = next((way for way in ways if way.starts_right()), None)
+        if rolled is None:
             raise FormError(
                 f"{self.file.shown} is written out step by step, and its first step is not like the others",
                 hint="Export it with the initial states as inputs, and name these with --state.",

@@ -169,10 +169,11 @@ def _first_of_equal(graph: Graph) -> dict[str, str]:
 def _alike(graph: Graph, v: str, w: str) -> bool:
     """Whether two values are of one op and type; of frames, the numbers differ."""
     a, b = graph[v], graph[w]
-    return a.op == b.op and a.type == b.type and (_attrs(a) == _attrs(b) or a.op == "slice")
+    return a.op == b.op and a.type == b.type and (attributes(a) == attributes(b) or a.op == "slice")
 
 
-def _attrs(node: Node) -> list[tuple[str, object]]:
+def attributes(node: Node) -> list[tuple[str, object]]:
+    """The attributes of a node, to be compared."""
     return sorted((n, a.tobytes() if isinstance(a, np.ndarray) else a) for n, a in node.attrs.items())
 
 
