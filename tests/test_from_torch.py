@@ -101,6 +101,8 @@ def test_loops_in_python_have_any_length(name: str) -> None:
     module = roll.made()
     compiled = rnnc.compile(rnnc.from_torch(module, roll.example(12, 2), time=roll.time))
     assert len(compiled.proto.graph.node) < 30
+    kind = "If" if "LayerNorm" in name else name.partition("Cell")[0]
+    assert [n.op_type for n in compiled.proto.graph.node].count(kind) == 1
     for t, batch in ((7, 3), (50, 2), (333, 1)):
         x = roll.example(t, batch)
         y = run(compiled, np.moveaxis(x.numpy(), roll.time, 0))
@@ -160,8 +162,9 @@ def test_final_states_are_known_at_the_end() -> None:
     for mine, wanted in zip(found, (y, h, c), strict=True):
         np.testing.assert_allclose(mine, wanted, atol=1e-5)
     np.testing.assert_allclose(after["rnn.l1.c"][0], c[1], atol=1e-5)
+    both = nn.LSTM(4, 6, bidirectional=True)
     with pytest.raises(FormError, match=r"rnn\.l0_reverse.*runs in reverse is that of the first step"):
-        rnnc.from_torch(nn.LSTM(4, 6, bidirectional=True), torch.rand(4, 1, 4), time=0)
+        rnnc.from_torch(both, torch.rand(4, 1, 4), time=0, exporter="torchscript")
 
 
 def test_states_of_a_recurrent_module_are_states() -> None:
@@ -211,16 +214,21 @@ class Mean(nn.Module):
 
 
 class Fixed(nn.Module):
-    """What it adds is as long as its example."""
+    """What it multiplies by depends on the length of its example."""
 
     def forward(self, x):
-        return x + torch.arange(len(x[0].tolist())).float()[:, None]
+        return x * float(x.shape[1])
+
+
+def test_what_was_fixed_by_the_example_is_noticed() -> None:
+    with pytest.raises(FormError, match=r"of Fixed is not what it computes: .* off by .* \[6, 10, 3\]"):
+        rnnc.from_torch(Fixed(), torch.rand(2, 5, 3), time=1, exporter="torchscript")
 
 
 def test_what_cannot_be_read_says_why() -> None:
     x = torch.rand(2, 5, 3)
     with pytest.raises(FormError, match=r"ReduceMean.*it reduces over time"):
-        rnnc.from_torch(Mean(), x, time=1)
+        rnnc.from_torch(Mean(), x, time=1, exporter="torchscript")
     with pytest.raises(FormError, match="nothing says which"):
         rnnc.from_torch(nn.GRU(3, 2, batch_first=True), x)
     with pytest.raises(FormError, match="no input 'z'"):

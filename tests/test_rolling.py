@@ -68,6 +68,12 @@ def test_copies_of_a_step_are_a_loop(tmp_path, folded: bool, stacked: bool) -> N
         np.testing.assert_allclose(run(compiled.proto, x)[0], run(made, x)[0], atol=1e-5)
 
 
+def test_the_loop_carries_the_state_not_its_product(tmp_path) -> None:
+    onnx.save(unrolled(STEPS, folded=True), tmp_path / "u.onnx")
+    compiled = rnnc.compile(rnnc.from_onnx(tmp_path / "u.onnx", {}, time={"x": 0}))
+    assert "rnn: can run as one ONNX RNN" in compiled.explain()
+
+
 def _seeded(steps: int, **options) -> onnx.ModelProto:
     """The model with the same weights at every length."""
     made = unrolled(steps, **options)

@@ -25,7 +25,7 @@ def ints(name: str, *values: int) -> onnx.TensorProto:
 
 
 def node(op: str, inputs: str, outputs: str, **attrs) -> onnx.NodeProto:
-    return helper.make_node(op, inputs.split(), outputs.split(), **attrs)
+    return helper.make_node(op, [n.strip("'") for n in inputs.split()], outputs.split(), **attrs)
 
 
 def model(nodes, x, y, weights=(), more=()) -> onnx.ModelProto:
@@ -92,6 +92,26 @@ MODELS = {
     "an op kept as it is": (
         model([node("Atan", "x", "a"), node("MaxPool", "a", "y", kernel_shape=[2, 1])],
               [2, 4, 6, "n"], [2, 4, 5, "n"]), 3, 3),
+    "frame before, joined to zeros": (
+        model([node("Slice", "x a e", "o"), node("Concat", "z o", "q", axis=0), node("Sub", "x q", "y")],
+              ["n", 3], ["n", 3],
+              [numpy_helper.from_array(np.zeros((1, 3), np.float32), "z"), ints("a", 0), ints("e", -1)]),
+        0, 0),
+    "padded around frames and time": (
+        model([node("Pad", "x p", "q"), node("Conv", "q k", "y")],
+              [2, 4, "n"], [2, 5, "n"], [weight("k", 5, 6, 3), ints("p", 0, 1, 2, 0, 1, 0)]), 2, 2),
+    "table of positions": (
+        model([node("Shape", "x", "s", start=0, end=1), node("Slice", "w a s zero", "q"),
+               node("Add", "x q", "y")],
+              ["n", 3], ["n", 3], [weight("w", 64, 3), ints("a", 0), ints("zero", 0)]), 0, 0),
+    "start of a size that is compared": (
+        model([node("Shape", "x", "s", start=1, end=2), node("Concat", "one s six", "c", axis=0),
+               node("Equal", "c minus", "e"), node("Where", "e ones c", "d"), node("Expand", "h d", "h0"),
+               node("GRU", "x w r '' '' h0", "g", hidden_size=6),
+               node("Squeeze", "g one", "y")],
+              ["n", "b", 4], ["n", "b", 6],
+              [weight("w", 1, 18, 4), weight("r", 1, 18, 6), weight("h", 1, 1, 6), ints("one", 1),
+               ints("six", 6), ints("minus", -1), ints("ones", 1, 1, 1)]), 0, 0),
     "running sum": (
         model([node("CumSum", "x axis", "y")], [2, "n"], [2, "n"], [ints("axis", 1)]), 1, 1),
 }

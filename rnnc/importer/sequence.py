@@ -20,6 +20,7 @@ from rnnc.stripping import strip
 from rnnc.stripping.places import STEPS, TIME
 from rnnc.stripping.rolled import Rolled
 from rnnc.stripping.rolling import Roll, find
+from rnnc.stripping.shifting import shifted
 from rnnc.types import TensorType
 
 
@@ -59,9 +60,8 @@ class SequenceFile:
 
     def _rolled(self, function: Graph, reader: Reader, roll: Roll) -> tuple[Graph, Reader, dict[str, State]]:
         """The function read again, with a loop for the copies of its step."""
-        rolled = next(
-            (r for r in (Rolled(function, roll.sunk()), Rolled(function, roll)) if r.agrees()), None
-        )
+        loops = (Rolled(function, r) for r in (shifted(function, roll), roll))
+        rolled = next((loop for loop in loops if loop.agrees()), None)
         if rolled is None:
             raise FormError(
                 f"{self.file.shown} is written out step by step, and its first step is not like the others",

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from rnnc.errors import FormError
+
 #: The domain of the node, and its version.
 DOMAIN, VERSION = "rnnc", 1
 
@@ -66,7 +68,7 @@ def as_nodes(module: Any, write: Write) -> Iterator[None]:
     found = [(n, m) for n, m in module.named_modules() if isinstance(m, torch.nn.RNNBase)]
     before = [m.__dict__.get("forward") for _, m in found]
     for name, m in found:
-        m.forward = partial(_forward, m, name, write, m.forward)
+        m.forward = partial(_forward, m, name.partition(".")[2] or "rnn", write)
     try:
         yield
     finally:
@@ -77,15 +79,18 @@ def as_nodes(module: Any, write: Write) -> Iterator[None]:
                 m.forward = own
 
 
-def _forward(module: Any, path: str, write: Write, original: Any, input: Any, hx: Any = None) -> Any:
+def _forward(module: Any, path: str, write: Write, input: Any, hx: Any = None) -> Any:
     """What the module's own ``forward`` takes and gives."""
-    if not isinstance(input, torch.Tensor):  # a packed sequence
-        return original(input, hx)
+    if not isinstance(input, torch.Tensor):
+        raise FormError(
+            f"{path} reads a packed sequence, whose lengths are its own",
+            hint="Leave the lengths out, and give them to the file: rnnc.compile(…, lengths=True).",
+        )
     batched = input.dim() == 3
     x = input if batched else input.unsqueeze(1)
     x = x.transpose(0, 1) if module.batch_first and batched else x
     states = None if hx is None else [s if batched else s.unsqueeze(1) for s in _several(module, hx)]
-    y, finals = _layers(module, path.partition(".")[2] or "rnn", write, x, states)
+    y, finals = _layers(module, path, write, x, states)
     y = y.transpose(0, 1) if module.batch_first and batched else y
     if not batched:
         y, finals = y.squeeze(1), [f.squeeze(1) for f in finals]

@@ -43,8 +43,8 @@ class Rolled:
             init = body.add("init", type=kind, name=state.source)
             delays[place] = body.add("delay", init, init, type=kind, k=1)
             self.states.append((state, place))
-        for place in roll.order():
-            node = source[roll.values[place]]
+        for place, v in enumerate(roll.values):
+            node = source[v]
             reads = []
             for o in roll.operands[place]:
                 match o:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import networkx as nx
 import numpy as np
 
 from rnnc.ir import Graph, Node
@@ -68,32 +67,6 @@ class Roll:
     def values(self) -> list[str]:
         """The values of the second step, by place."""
         return self.levels[1]
-
-    def order(self) -> list[int]:
-        """The places, each after those of the same step that it reads."""
-        waits: nx.DiGraph[int] = nx.DiGraph()
-        waits.add_nodes_from(range(len(self.values)))
-        for place, reads in enumerate(self.operands):
-            waits.add_edges_from((o.place, place) for o in reads if isinstance(o, Inner) and not o.ago)
-        return list(nx.lexicographical_topological_sort(waits))
-
-    def sunk(self) -> Roll:
-        """The same step, begun earlier: what only the next step reads is computed there.
-
-        A product of the state is so part of the step that adds it, and what is carried is the state alone.
-        """
-        operands, ends = list(self.operands), {k for k, _ in self.stacks.values()} | {*self.lasts.values()}
-        for place in reversed(range(len(operands))):
-            uses = [o.ago for reads in operands for o in reads if isinstance(o, Inner) and o.place == place]
-            reads = operands[place]
-            later = any(isinstance(o, Frame) or (isinstance(o, Inner) and o.ago) for o in reads)
-            if place in ends or set(uses) != {1} or later or not any(isinstance(o, Inner) for o in reads):
-                continue
-            operands[place] = tuple(replace(o, ago=1) if isinstance(o, Inner) else o for o in reads)
-            operands = [tuple(replace(o, ago=0) if o == Inner(place, 1) else o for o in r) for r in operands]
-        carried = {o.place for reads in operands for o in reads if isinstance(o, Inner) and o.ago}
-        inits = {place: self.inits.get(place) for place in carried}
-        return replace(self, operands=operands, inits=inits)
 
 
 def find(graph: Graph, length: int) -> Roll | str:
@@ -201,10 +174,11 @@ def _first_of_equal(graph: Graph) -> dict[str, str]:
 def _alike(graph: Graph, v: str, w: str) -> bool:
     """Whether two values are of one op and type; of frames, the numbers differ."""
     a, b = graph[v], graph[w]
-    return a.op == b.op and a.type == b.type and (_attrs(a) == _attrs(b) or a.op == "slice")
+    return a.op == b.op and a.type == b.type and (attributes(a) == attributes(b) or a.op == "slice")
 
 
-def _attrs(node: Node) -> list[tuple[str, object]]:
+def attributes(node: Node) -> list[tuple[str, object]]:
+    """The attributes of a node, to be compared."""
     return sorted((n, a.tobytes() if isinstance(a, np.ndarray) else a) for n, a in node.attrs.items())
 
 
