@@ -20,6 +20,8 @@ from rnnc.pytorch.rows import Row
 CLOSE = 1e-4
 #: How many steps a step module is run for.
 STEPS = 3
+#: How many steps a sequence has about, at most.
+LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -55,24 +57,25 @@ def check(graph: Graph, row: Row, roles: Roles) -> None:
                     f" is off by {error:.1g} for {shapes}",
                     hint="Something in it depends on the sizes of the example: use its tensors' own sizes.",
                 )
+        return
 
 
 def _examples(row: Row, roles: Roles) -> Iterator[list[Any]]:
-    """Inputs of other lengths and batches, made of the example; the example itself."""
+    """Inputs of another length and batch, made of the example; then the example itself."""
     for more in (True, False):
         found = []
         for k, t in enumerate(row.tensors):
             if more and roles.batch is not None and (axis := roles.batch[k]) is not None:
                 t = torch.cat([t, _varied(t, 1), _varied(t, 2)], axis)
             if more and k in roles.time:
-                t = _longer(t, roles.time[k], roles.block)
+                t = _resized(t, roles.time[k], roles.block)
             found.append(t)
         yield found
 
 
-def _longer(t: Any, axis: int, block: int) -> Any:
-    """A longer sequence, of a length that nothing else is likely to have."""
-    wanted = t.shape[axis] + 5 * block
+def _resized(t: Any, axis: int, block: int) -> Any:
+    """A sequence of another length, a little longer than that of the example, if that is not too long."""
+    wanted = min(t.shape[axis], LONGEST * block) + 5 * block
     parts = [_varied(t, k) for k in range(-(-wanted // max(t.shape[axis], 1)))]
     return torch.cat(parts, axis).narrow(axis, 0, wanted)
 
