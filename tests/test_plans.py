@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rnnc import cells, glorot, net, passes, sigmoid, zeros
+from rnnc import cells, glorot, net, passes, sigmoid, tanh, zeros
 from rnnc.cells import zoo
 from rnnc.compiler import Compiled, compile
 from rnnc.dims import dim
@@ -42,6 +42,12 @@ def leaky(x, *, W=glorot("in", "out"), V=glorot("in", "out"), y=zeros("out")):
     return y
 
 
+@net
+def total(x, *, W=glorot("in", "out"), y=zeros("out")):
+    y = y[-1] + tanh(x @ W)
+    return y
+
+
 CELLS = {
     "Recurrent": cells.Recurrent(N, 4),
     "IndRNN": cells.IndRNN(N, 4),
@@ -54,6 +60,7 @@ CELLS = {
     "GatedRecurrentAfter": cells.GatedRecurrentAfter(N, 4),
     "MinimalGatedUnit": cells.MinimalGatedUnit(N, 4),
     "leaky": leaky(N, 4),
+    "total": total(N, 4),
     "GatedDeltaNet": zoo.GatedDeltaNet(N, 4, 3),
     "DiagonalSSM": zoo.DiagonalSSM(N, 3, 4),
 }
