@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rnnc.stripping.frames import window
-from rnnc.stripping.places import CannotStream, Place, Stripped
+from rnnc.stripping.places import UNTOLD, CannotStream, Place, Stripped
 from rnnc.stripping.strip import Found, Stripping, along
 
 
@@ -32,8 +33,11 @@ def conv(s: Stripping, value: str, xs: Sequence[Stripped]) -> Found | None:
     if place.frames % strides[j]:
         raise CannotStream(f"it makes one frame of {strides[j]}, and a step has {place.frames}")
     span, lead = dilations[j] * (kernel - 1), place.lead + pads[j]
-    if place.past and pads[j]:
-        raise CannotStream("it puts zeros in front of what is before the first step")
+    # Windows that end before the first frame are before the first step of the result too.
+    early = max(0, lead - span) if place.frames == strides[j] == 1 else 0
+    lead -= early
+    if place.past and lead > (place.lead if place.past != UNTOLD else 0):
+        raise CannotStream("it reads further back than what is before the first step")
     newer = span - lead - strides[j] + 1
     pads[j] = pads[n + j] = 0
     if place.frames == 1 and dilations[j] > 1 and not place.past and newer <= 0:
@@ -47,7 +51,8 @@ def conv(s: Stripping, value: str, xs: Sequence[Stripped]) -> Found | None:
     attrs |= {k: v for k, v in given.items() if v != usual[k]}
     name = "" if value.startswith("%") else value
     found = s.b("conv", seen, *(o.value for o in xs[1:]), name=name, **attrs)
-    return Stripped(found, Place(place.axis, place.frames // strides[j]))
+    after = Place(place.axis, place.frames // strides[j])
+    return Stripped(found, replace(after, lead=early, past=UNTOLD) if early else after)
 
 
 def _seen(s: Stripping, x: Stripped, place: Place, lead: int, newer: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rnnc.ir import Array
 from rnnc.stripping.looping import known
-from rnnc.stripping.places import CannotStream, Place, Stripped, grows, growth
+from rnnc.stripping.places import UNTOLD, CannotStream, Place, Stripped, grows, growth
 from rnnc.stripping.strip import Found, Stripping, along
 
 
@@ -33,9 +33,10 @@ def slice_(s: Stripping, value: str, xs: Sequence[Stripped]) -> Found | None:
         return _tail(s, x, place, -start, stop)
     if stop is not None and stop >= 0:
         raise CannotStream("it takes frames of fixed numbers")
-    if start and place.past:
+    left = place.lead - start
+    if start and place.past and (left if place.past == UNTOLD else True):
         raise CannotStream("it takes some of what is before the first step")
-    return Stripped(x.value, replace(place, lead=place.lead - start))
+    return Stripped(x.value, replace(place, lead=left, past="" if left == 0 else place.past))
 
 
 def _tail(s: Stripping, x: Stripped, place: Place, count: int, stop: int | None) -> Found:
@@ -74,6 +75,8 @@ def _history(s: Stripping, x: Stripped, place: Place, steps: int) -> list[str]:
         return []
     if not place.past:
         return s.past(x.value, steps)
+    if place.past == UNTOLD:
+        raise CannotStream("it reads what is before the first step")
     have, n, axis = place.lead, place.frames, place.axis
     if have < steps * n:
         raise CannotStream("it needs more of what is before the first step than there is")

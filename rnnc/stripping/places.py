@@ -13,6 +13,10 @@ TIME = "T"
 STEPS = dim(TIME)
 
 
+#: In the place of what is before the first step, where nothing may read it.
+UNTOLD = "?"
+
+
 class CannotStream(Exception):
     """Why a value has no meaning one step at a time."""
 
@@ -23,8 +27,8 @@ class Place:
 
     The axis may be merged with others: its index is then ``(o * t_in_all + t) * inner + i``, with ``o``
     below ``outer``. With a ``lead``, frame ``f`` of the value is frame ``f - lead`` of the sequence. What is
-    before the first step is ``past``, a value of so many frames, or zeros. A negative lead says that the
-    first frames are not there.
+    before the first step is ``past``, a value of so many frames, or zeros, or :data:`UNTOLD`. A negative
+    lead says that the first frames are not there.
     """
 
     axis: int

@@ -13,6 +13,7 @@ from rnnc.rewrite import sweep
 from rnnc.stripping.follow import follow
 from rnnc.stripping.places import (
     STEPS,
+    UNTOLD,
     CannotStream,
     Place,
     Stripped,
@@ -178,7 +179,7 @@ class Stripping:
         place = follow(OPS[node.op], OPS[node.op].complete(node.attrs), pairs, first)
         zeros = node.op in KEEP_ZEROS or (node.op == "pad" and not node.attrs.get("value"))
         zeros |= node.op in KEEP_ALL_ZEROS and all(x.place for x in xs)
-        if place.lead > 0 and (not zeros or place.past):
+        if place.lead > 0 and place.past != UNTOLD and (not zeros or place.past):
             raise CannotStream("it works on what is before the first step")
         return self._items(value, self.same(value, [x.value for x in xs]), place)
 

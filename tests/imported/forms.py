@@ -46,7 +46,7 @@ def answers(compiled: Compiled, model: StepModel, xs: Arrays, fixed: Arrays) -> 
     join = np.stack if step else np.concatenate
     names = [port["name"] for port in stream.manifest["outputs"]]
     outputs = {k: join(each) for k, each in zip(names, zip(*pieces, strict=True), strict=True)}
-    return outputs, dict(zip(model.state.values(), stream.state.values(), strict=True))
+    return outputs, dict(zip(model.state.values(), stream.state.values(), strict=False))
 
 
 def worst(got: Mapping[str, Any], expected: Mapping[str, Any]) -> float:

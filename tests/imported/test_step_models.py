@@ -1,6 +1,8 @@
-"""Every step model, imported: as a sequence, in chunks, and as steps again it is as it was frame by frame."""
+"""Every step model, imported: as a sequence, in chunks, and as steps it is as it was frame by frame."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,21 @@ def test_equals_the_frame_loop(name: str) -> None:
         pytest.importorskip("torch")
         pytest.importorskip("onnxscript")
     compare(step_model(name, small=True))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_its_sequence_file_becomes_a_step_file_again(name: str, tmp_path: Path) -> None:
+    if KINDS[name].torch:
+        pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+    model = step_model(name, small=True)
+    sequence = rnnc.compile(imported(model))
+    sequence.save(tmp_path / "sequence.onnx")
+    times = {i["name"]: 0 for i in sequence.manifest["inputs"] if i["kind"] == "stream"}
+    again = rnnc.compile(rnnc.from_onnx(tmp_path / "sequence.onnx", time=times), "step")
+    xs, fixed = model.frames(FRAMES), model.fixed()
+    found, _ = answers(again, model, xs, fixed)
+    assert worst(found, frame_loop(model, xs, fixed)[0]) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", ODD)
