@@ -219,3 +219,57 @@ def test_both_directions_are_read_back(tmp_path) -> None:
     x = RNG.uniform(-1, 1, (9, 2, 4)).astype(np.float32)
     again = rnnc.compile(rnnc.from_onnx(tmp_path / "own.onnx", time={"x": 0}))
     np.testing.assert_allclose(run(again.proto, x)[0], rnnc.reference(layer, x)[0], atol=1e-5)
+
+
+def test_a_loop_that_picks_its_frames_by_number_is_one_over_time(tmp_path) -> None:
+    body = helper.make_graph(
+        [
+            node("Gather", "x i", "f", axis=0),
+            node("MatMul", "f w", "a"),
+            node("MatMul", "h u", "b"),
+            node("Add", "a b", "s"),
+            node("Tanh", "s", "n"),
+            node("Identity", "going", "on"),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("h", F, [2, 5]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("n", F, [2, 5]),
+        ],
+    )
+    start = numpy_helper.from_array(np.zeros((2, 5), np.float32), "start")
+    going = numpy_helper.from_array(np.array(True), "going")
+    nodes = [
+        node("Shape", "x", "shape"),
+        node("Gather", "shape first", "rounds"),
+        helper.make_node("Loop", ["rounds", "going", "start"], ["y"], body=body),
+    ]
+    first = numpy_helper.from_array(np.array(0), "first")
+    made = model(nodes, ["n", 2, 4], [2, 5], [start, going, first, weight("w", 4, 5), weight("u", 5, 5)])
+    compiled = rnnc.compile(read(tmp_path, made, 0))
+    for steps in (1, 9):
+        x = frames(made, 0, steps)
+        np.testing.assert_allclose(run(compiled.proto, x)[0], run(made, x)[0], atol=1e-5)
+
+
+def test_numbers_in_even_steps_are_counted(tmp_path) -> None:
+    nodes = [
+        node("Shape", "x", "shape"),
+        node("Gather", "shape first", "length"),
+        node("Mul", "length three", "last"),
+        node("Add", "last three", "stop"),
+        node("Range", "three stop three", "r"),
+        node("Cast", "r", "f", to=F),
+        node("Unsqueeze", "f axes", "g"),
+        node("Div", "x g", "y"),
+    ]
+    numbers = [numpy_helper.from_array(np.array(v), n) for n, v in (("first", 0), ("three", 3))]
+    made = model(nodes, ["n", 4], ["n", 4], [*numbers, ints("axes", 1)])
+    stream = Stream(rnnc.compile(read(tmp_path, made, 0), "step"))
+    x = frames(made, 0, 7)
+    np.testing.assert_allclose(np.stack([stream.push(f) for f in x]), run(made, x)[0], atol=1e-6)

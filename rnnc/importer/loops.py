@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ValueInfoProto, helper, numpy_helper
 
+from rnnc.build import Builder
 from rnnc.dims import Dim
 from rnnc.errors import FileError
 from rnnc.importer.calls import OLDEST, Call, rule
@@ -92,6 +93,7 @@ class _Body:
         """Read the body and add the region: its outputs over all steps, then its final states."""
         reader, graph = self.reader, self.graph
         reader.read(self.proto)
+        self._scan_what_is_counted(steps)
         for state, delay, name in zip(self.states, self.delays, carried, strict=True):
             value = reader.value(reader.item(name))
             if graph.type(value) != state.type:
@@ -122,6 +124,30 @@ class _Body:
             **flags,
         )
         return outer.items(region)
+
+    def _scan_what_is_counted(self, steps: Dim) -> None:
+        """Let what is picked from around by the number of the round be a stream."""
+        graph, b = self.graph, Builder(self.graph)
+        around = {i.name: v for i, v in self.reader.captured}
+        counters = {i.name for i, v in zip(self.inputs, self.operands, strict=True) if self._counts(v)}
+        for value in graph.find("gather"):
+            x, at = graph.operands(value)
+            while graph[at].op in ("cast", "squeeze", "unsqueeze", "reshape"):
+                at = graph.operands(at)[0]
+            axis = graph[value].attrs["axis"]
+            if x in around and at in counters and self.call.reader.graph.type(around[x]).shape[axis] == steps:
+                name = graph.fresh(f"{x}_each")
+                self.scans(name, _first(self.call, around[x], axis))
+                graph.replace(value, b("reshape", name, shape=graph.type(value).shape))
+        for declared, _ in list(self.reader.captured):
+            if not graph.uses(declared.name) and declared.name not in graph.roots():
+                graph.erase(declared.name)
+        self.reader.captured = [(i, v) for i, v in self.reader.captured if i.name in graph]
+
+    def _counts(self, value: str) -> bool:
+        """Whether a value around numbers the rounds."""
+        outer = self.call.reader.graph
+        return outer[value].op == "arange"
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -228,7 +254,7 @@ def loop(call: Call) -> Sequence[Item] | None:
     going = numbers(call.item(1)) if call.has(1) else [True]
     if rounds is None or len(rounds) != 1 or going not in ([True], [1]):
         return None
-    if rounds != (1,) and not _goes_on(proto):
+    if rounds != (1,) and not _goes_on(call, proto):
         return None
     (steps,) = rounds
     carried = len(call.inputs) - 2
@@ -245,8 +271,8 @@ def loop(call: Call) -> Sequence[Item] | None:
     return [Value(v) for v in (*items[produced:], *items[:produced])]
 
 
-def _goes_on(proto: GraphProto) -> bool:
-    """Whether the body's condition is always true: the one that came in, or a constant."""
+def _goes_on(call: Call, proto: GraphProto) -> bool:
+    """Whether the body's condition is always true: the one that came in, or a constant, here or around."""
     name = proto.output[0].name if proto.output else ""
     made = {o: n for n in proto.node for o in n.output}
     while name in made and made[name].op_type in ("Identity", "Cast") and len(made[name].input) == 1:
@@ -257,4 +283,6 @@ def _goes_on(proto: GraphProto) -> bool:
         values = [a.t for a in made[name].attribute if a.name == "value"]
         return bool(values) and bool(numpy_helper.to_array(values[0]).all())
     weights = {t.name: t for t in proto.initializer}
-    return name in weights and bool(numpy_helper.to_array(weights[name]).all())
+    if name in weights:
+        return bool(numpy_helper.to_array(weights[name]).all())
+    return name not in made and numbers(call.reader.item(name)) in ([True], [1])

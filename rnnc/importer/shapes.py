@@ -368,13 +368,21 @@ def constant_of_shape(call: Call) -> Sequence[Item] | None:
 
 @rule("Range")
 def range_(call: Call) -> Sequence[Item] | None:
-    """Whole numbers in steps of one, in any element type."""
+    """Whole numbers in even steps, in any element type."""
     ends = [call.sizes(k) for k in range(3)]
-    if ends[2] != (1,) or ends[0] is None or ends[1] is None:
+    if any(e is None for e in ends):
         return None
-    (start,), (stop,) = ends[0], ends[1]
+    (start,), (stop,), (step,) = (e or () for e in ends)
+    room = stop - start
+    if isinstance(step, Poly) or step < 1 or (step > 1 and not isinstance(room, Poly)):
+        return None
+    try:
+        count = room // step if step > 1 else room
+    except ValueError:  # it does not come out even
+        return None
     dtype = call.type(0).dtype
-    found = call.build("arange", stop=stop - start)
+    found = call.build("arange", stop=count)
     found = found if dtype == "i64" else call.build("cast", found, dtype=dtype)
+    found = call.build("mul", found, call.reader.value(sized([step], dtype=dtype))) if step > 1 else found
     first = call.reader.value(sized([start], dtype=dtype))
     return [Value(found if start == 0 else call.build("add", found, first))]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import networkx as nx
+
 from rnnc.build import Builder
 from rnnc.errors import FormError, TypeMismatch
 from rnnc.ir import SOURCES, Array, Graph, Input, Interface, Output, State, state_type
@@ -110,11 +112,19 @@ class Stripping:
 
     def _refused(self, value: str, reason: str) -> FormError:
         node = self.old[value]
+        told = value if not value.startswith("%") else self._behind(value)
         return FormError(
-            f"{value}, which {node.attrs.get('what', node.op)} gives, cannot be streamed: {reason}",
+            f"{told}, which {node.attrs.get('what', node.op)} gives, cannot be streamed: {reason}",
             hint="Import a part of the model that streams, or say how many frames are one step: --block.",
             loc=next(iter(node.locs), None),
         )
+
+    def _behind(self, value: str) -> str:
+        """A value without a name, by the first one with a name that is made of it."""
+        for _, user in nx.bfs_edges(self.old.nx, value):
+            if not user.startswith("%"):
+                return f"what {user} is made of"
+        return value
 
     # -- values -------------------------------------------------------------------------------------------
     def _value(self, value: str) -> Found:
