@@ -13,7 +13,7 @@ from rnnc.timing import timing
 from rnnc.types import TensorType
 
 #: From so many elements on, counting sizes with a name as 1, one step of a value is heavy.
-LARGE = 1 << 16
+LARGE = 1 << 15
 
 
 def heavy(graph: Graph) -> dict[str, str]:
